@@ -1,0 +1,83 @@
+"""The ``alexnet`` command: finds the subcommand and says errors in one line. Nothing heavy is imported for its help."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import NoReturn
+
+from alexnet_jax import __version__
+from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+
+COMMANDS = {
+    "train": "train a net, or go on where a run stopped",
+    "evaluate": "errors of a trained net on a whole split",
+    "predict": "the five best classes for image files",
+    "variants": "the named nets and what they count",
+    "summary": "a net's layers, shapes, parameters and MACs",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    parser = _Parser(
+        prog="alexnet",
+        description="AlexNet, trained across two devices as in 2012.",
+        epilog=f"commands:\n{commands}\n\n`alexnet COMMAND --help` shows the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"alexnet {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error arose; goes with any command")
+    parser.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    parsed = _parser().parse_args(arguments)
+    if parsed.command is None:
+        _parser().print_help()
+        return 0
+    if parsed.command not in COMMANDS:
+        raise unknown_name("command", parsed.command, COMMANDS)
+    cli = importlib.import_module("alexnet_jax.cli")
+    return getattr(cli, parsed.command)(parsed.rest)
+
+
+def main() -> NoReturn:
+    """Runs the command in ``sys.argv`` and exits: 0 well, 2 for usage, 1 for other errors, 128 + n by signal n."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        sys.exit(_run(arguments))
+    except KeyboardInterrupt:
+        print("alexnet: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)  # the reader of our output has gone
+    except Exception as error:
+        if debug:
+            raise
+        print(f"alexnet: error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(error.exit_status if isinstance(error, AlexNetError) else 1)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, AlexNetError):
+        return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text[:300]} (--debug shows where)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Pixels on the device: uint8 images as stored become float crops with the mean subtracted. All pure, all jitted."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+
+from alexnet_jax.config import AugmentConfig
+from alexnet_jax.data.statistics import Statistics, principal_components
+
+Stored = UInt8[Array, "batch stored stored channels"]
+Crops = Float[Array, "batch size size channels"]
+
+
+def training_crops(
+    images: Stored, key: PRNGKeyArray, statistics: Statistics, config: AugmentConfig, size: int
+) -> Crops:
+    """A random crop of each image, mirrored or not, in noisy colours (paper, section 4.1), minus the mean."""
+    crop_key, reflect_key, colour_key = jax.random.split(key, 3)
+    batch, stored = images.shape[:2]
+    offsets = jax.random.randint(crop_key, (batch, 2), 0, stored - size + 1)
+    crops = _crops(images, offsets, statistics, config, size)
+    if config.reflect:
+        mirrored = jax.random.bernoulli(reflect_key, 0.5, (batch, 1, 1, 1))
+        crops = jnp.where(mirrored, crops[:, :, ::-1], crops)
+    if config.colour_noise > 0:
+        crops = crops + _colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
+    return _scale(crops, statistics, config)
+
+
+def center_crop(images: Stored, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
+    """The centre of each image, minus the mean."""
+    center = (images.shape[1] - size) // 2
+    return _view(images, (center, center), statistics, config, size)
+
+
+def ten_crops(
+    images: Stored, statistics: Statistics, config: AugmentConfig, size: int
+) -> Float[Array, "views batch size size channels"]:
+    """The four corners and the centre of each image, and their reflections, minus the mean (paper, section 4.1)."""
+    last = images.shape[1] - size
+    offsets = ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2))
+    views = jnp.stack([_view(images, offset, statistics, config, size) for offset in offsets])
+    return jnp.concatenate([views, views[:, :, :, ::-1]])
+
+
+def _view(images: Stored, offset: tuple[int, int], statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
+    offsets = jnp.broadcast_to(jnp.array(offset), (images.shape[0], 2))
+    return _scale(_crops(images, offsets, statistics, config, size), statistics, config)
+
+
+def _square(image: Array, offset: Array, size: int) -> Array:
+    return lax.dynamic_slice(image, (offset[0], offset[1], 0), (size, size, image.shape[-1])).astype(jnp.float32)
+
+
+def _crops(images: Stored, offsets: Array, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
+    """Squares of ``size`` pixels whose top left corners are at ``offsets`` (batch, 2), minus the mean."""
+    crops = jax.vmap(lambda image, offset: _square(image, offset, size))(images, offsets)
+    mean = statistics.mean
+    if mean.ndim == 1:
+        return crops - mean.reshape(1, 1, 1, -1)
+    if config.mean_crop == "center":
+        return crops - _square(mean, jnp.full((2,), (mean.shape[0] - size) // 2), size)[None]
+    return crops - jax.vmap(lambda offset: _square(mean, offset, size))(offsets)
+
+
+def _scale(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:
+    if not config.divide_by_stddev:
+        return crops
+    return crops / jnp.sqrt(jnp.diag(statistics.colour_covariance)).reshape(1, 1, 1, -1)
+
+
+def _colour_noise(
+    key: PRNGKeyArray, batch: int, statistics: Statistics, config: AugmentConfig
+) -> Float[Array, "batch channels"]:
+    """One random colour for each image, along the principal components of the training set's colours."""
+    variances, components = principal_components(statistics.colour_covariance)
+    # variances of pixels in 0..1, brought back to 0..255, are those of pixels in 0..255 divided by 255
+    lengths = variances / 255.0 if config.colour_noise_scale == "eigenvalue" else jnp.sqrt(variances)
+    alphas = config.colour_noise * jax.random.normal(key, (batch, variances.shape[0]), jnp.float32)
+    return (alphas * lengths.reshape(1, -1)) @ components.T

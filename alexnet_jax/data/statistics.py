@@ -1,0 +1,66 @@
+"""What a training set's pixels are like: arrays that travel with the train state and are not trained."""
+
+from __future__ import annotations
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from alexnet_jax.data.pipeline import evaluation_batches
+from alexnet_jax.data.sources import Part, Source
+from alexnet_jax.errors import UsageError
+from alexnet_jax.metrics import PADDING_LABEL
+
+# Of ImageNet's training set, RGB in 0..255, as stored with the authors' later code (cuda-convnet2, input_meta).
+CHANNEL_MEANS = (127.30, 119.72, 104.91)
+COMPONENT_STDDEVS = (121.780, 37.094, 19.721)
+COMPONENTS = ((-0.5635, -0.5762, -0.5920), (-0.7126, -0.0235, 0.7012), (0.4180, -0.8170, 0.3973))
+
+_LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as Pillow turns colour into grey
+
+
+class Statistics(flax.struct.PyTreeNode):
+    """Of all pixels of a training set, in its stored units of 0..255."""
+
+    mean: Float[Array, "size size channels"] | Float[Array, " channels"]
+    """The mean image at the stored size, or the mean colour."""
+    colour_covariance: Float[Array, "channels channels"]
+
+
+def published_statistics(channels: int) -> Statistics:
+    """ImageNet's mean colour and colour covariance as the authors stored them; for one channel, those of its grey.
+
+    Raises UsageError for other numbers of channels, which have no published values.
+    """
+    components = np.array(COMPONENTS)
+    mean, covariance = np.array(CHANNEL_MEANS), components.T @ np.diag(np.square(COMPONENT_STDDEVS)) @ components
+    if channels == 1:
+        luma = np.array([_LUMA])
+        mean, covariance = luma @ mean, luma @ covariance @ luma.T
+    elif channels != 3:
+        raise UsageError(f"model.channels is {channels}: pass statistics, published ones are for 1 or 3 channels")
+    return Statistics(jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32))
+
+
+def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> Statistics:
+    """Of a training set, or of ``most`` images of it, chosen at random; ``per_pixel`` asks for the mean image."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
+    total, products, count = np.zeros(()), np.zeros(()), 0
+    for batch in evaluation_batches(Part(source, chosen), 250):
+        images = batch["image"][batch["label"] != PADDING_LABEL].astype(np.float64)
+        pixels = images.reshape(-1, images.shape[-1])
+        total, products, count = total + images.sum(axis=0), products + pixels.T @ pixels, count + len(images)
+    mean_image = total / count
+    mean = mean_image.mean(axis=(0, 1))
+    covariance = products / (count * mean_image.shape[0] * mean_image.shape[1]) - np.outer(mean, mean)
+    return Statistics(jnp.asarray(mean_image if per_pixel else mean, jnp.float32), jnp.asarray(covariance, jnp.float32))
+
+
+def principal_components(
+    covariance: Float[Array, "channels channels"],
+) -> tuple[Float[Array, " channels"], Float[Array, "channels channels"]]:
+    """Variances along the principal components of the colours, smallest first, and the components as columns."""
+    variances, components = jnp.linalg.eigh(covariance)
+    return jax.nn.relu(variances), components

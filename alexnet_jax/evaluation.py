@@ -1,0 +1,53 @@
+"""Whole data sets to errors: every example counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import jax.numpy as jnp
+import numpy as np
+
+from alexnet_jax.data.pipeline import evaluation_batches
+from alexnet_jax.data.sources import Source
+from alexnet_jax.parallel import Layout
+from alexnet_jax.steps import Views
+from alexnet_jax.train_state import TrainState
+
+BATCH_SIZE = 200
+"""Images in one evaluation step; no result depends on it."""
+
+
+def evaluate(
+    state: TrainState,
+    layout: Layout,
+    source: Source,
+    views: Views = "center",
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> dict[str, float]:
+    """``loss`` in nats, ``top1_error`` and ``top5_error`` as shares, and the ``count`` of examples they are over.
+
+    ``state`` lies as ``layout`` places it. ``on_batch`` is told how many examples are done.
+    """
+    loss, wrong1, wrong5, count = 0.0, 0, 0, 0
+    for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
+        metrics = {name: float(value) for name, value in layout.eval_step(state, batch, views).items()}
+        examples = round(metrics["count"])
+        loss += metrics["loss"] * examples
+        wrong1 += round(metrics["top1_error"] * examples)
+        wrong5 += round(metrics["top5_error"] * examples)
+        count += examples
+        on_batch(count)
+    return {"loss": loss / count, "top1_error": wrong1 / count, "top5_error": wrong5 / count, "count": count}
+
+
+def predict_images(
+    state: TrainState, layout: Layout, images: list[np.ndarray], views: Views = "center", best: int = 5
+) -> Iterator[list[tuple[float, int]]]:
+    """The ``best`` probabilities and labels, largest first, for each of ``images``, uint8 (size, size, channels)."""
+    batch_size = min(BATCH_SIZE, len(images))
+    for start in range(0, len(images), batch_size or 1):
+        part = np.stack(images[start : start + batch_size])
+        whole = np.pad(part, [(0, batch_size - len(part)), (0, 0), (0, 0), (0, 0)])
+        for scores in np.asarray(layout.predict_step(state, jnp.asarray(whole), views))[: len(part)]:
+            labels = np.argsort(-scores, kind="stable")[:best]
+            yield [(float(np.exp(scores[label])), int(label)) for label in labels]

@@ -1,0 +1,210 @@
+"""A whole run, from a config to a trained net: the place where steps, data, checkpoints and people meet."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from alexnet_jax.checkpoint import Checkpoints, Which, tree_digest
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.data.pipeline import training_batches
+from alexnet_jax.data.sources import DataSet, Example, open_dataset
+from alexnet_jax.data.statistics import measure_statistics
+from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.evaluation import evaluate
+from alexnet_jax.interrupt import StopRequest
+from alexnet_jax.parallel import Layout, bytes_per_device, choose_layout
+from alexnet_jax.progress import Display
+from alexnet_jax.report import describe_run, draw_curves, draw_filters
+from alexnet_jax.schedule import observe_error
+from alexnet_jax.steps import Metrics
+from alexnet_jax.train_state import TrainState, create_train_state
+from alexnet_jax.workdir import Row, WorkDir
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    step: int
+    params_sha256: str
+    stopped_by: int | None
+    """The signal that asked it to stop before its end."""
+
+
+def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:
+    """``config`` with the number of training images and, unless ``keep_classes``, of classes that ``data`` has.
+
+    Raises UsageError where ``keep_classes`` keeps too few.
+    """
+    there = len(data.class_names)
+    if keep_classes and config.model.classes < there:
+        raise UsageError(
+            f"model.classes is {config.model.classes}: {data.where} has {there} classes, use at least as many"
+        )
+    model = config.model if keep_classes else replace(config.model, classes=there)
+    return replace(config, model=model, data=replace(config.data, train_examples=len(data.train)))
+
+
+def train(
+    config: TrainConfig, workdir: WorkDir, console: Console, devices: int | None = None, keep_classes: bool = True
+) -> Result:
+    """Trains to the end of ``config`` in ``workdir``, going on from its latest checkpoint, and draws the pictures.
+
+    Raises UsageError where the folder holds another run or the devices cannot be had, AlexNetError where data or
+    checkpoints cannot be read or the loss is no longer a number.
+    """
+    data = open_dataset(config.data, config.model.channels)
+    config = fit_to_data(config, data, keep_classes)
+    layout = choose_layout(config, devices)
+    workdir.claim(config, data.class_names)
+    checkpoints = Checkpoints(workdir.checkpoints, warn=partial(console.print, highlight=False, soft_wrap=True))
+    state = _restore_or_create(config, data, workdir, checkpoints)
+    state = layout.place(state)
+
+    start = int(state.step)
+    console.print(
+        describe_run(config, workdir.root, data, bytes_per_device(state), start), highlight=False, soft_wrap=True
+    )
+    with StopRequest() as stop, Display(console, config.steps, start) as display:
+        run = _Run(config, data, layout, workdir, checkpoints, display, stop)
+        state = run.go_on(state)
+    checkpoints.wait()
+    state = layout.collect(state)
+    if stop.signal is None:
+        draw_curves(workdir.read_metrics(), config, workdir.curves)
+        draw_filters(state.params, config.model, workdir.filters)
+    return Result(int(state.step), tree_digest(state.params), stop.signal)
+
+
+def restore(
+    config: TrainConfig, workdir: WorkDir, which: Which = "latest", warn: Callable[[str], None] = print
+) -> TrainState:
+    """The latest or best state of the run in ``workdir``, in canonical form.
+
+    Raises AlexNetError where there is none that can be read.
+    """
+    state = None
+    if workdir.checkpoints.exists():
+        state = Checkpoints(workdir.checkpoints, warn).restore(_state_form(config), which)
+    if state is None:
+        raise AlexNetError(f"{workdir.root}: has no checkpoint yet; train for longer")
+    return state
+
+
+def _restore_or_create(config: TrainConfig, data: DataSet, workdir: WorkDir, checkpoints: Checkpoints) -> TrainState:
+    """The latest state, with whatever the folder has of later steps removed, or the first."""
+    state = checkpoints.restore(_state_form(config))
+    if state is None:
+        statistics = measure_statistics(data.train, per_pixel=config.augment.mean == "pixel")
+        state = create_train_state(config, _keys(config)[0], statistics)
+    checkpoints.discard_after(int(state.step))
+    workdir.keep_metrics_until(int(state.step))
+    return state
+
+
+def _state_form(config: TrainConfig) -> TrainState:
+    """Shapes and types of the arrays of a state."""
+    form = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
+    channels, size = config.model.channels, config.data.image_size
+    mean = (size, size, channels) if config.augment.mean == "pixel" else (channels,)
+    return form.replace(statistics=form.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))
+
+
+def _keys(config: TrainConfig) -> tuple[jax.Array, jax.Array]:
+    """For the first weights, and for the steps."""
+    first, steps = jax.random.split(jax.random.key(config.seed))
+    return first, steps
+
+
+@dataclass
+class _Run:
+    """The loop and what it needs; ``go_on`` is its only entrance."""
+
+    config: TrainConfig
+    data: DataSet
+    layout: Layout
+    workdir: WorkDir
+    checkpoints: Checkpoints
+    display: Display
+    stop: StopRequest
+
+    def go_on(self, state: TrainState) -> TrainState:
+        """Steps from ``state`` to the end of the run, or until someone asks to stop."""
+        config, start = self.config, int(state.step)
+        _, key = _keys(config)
+        since: list[Metrics] = []
+        began = time.monotonic()
+        for step, batch in zip(range(start + 1, config.steps + 1), self._batches(start), strict=False):
+            state, metrics = self.layout.train_step(state, batch, key)
+            since.append(metrics)
+            self.display.advance(step)
+            evaluates = self._evaluates_at(step)
+            saves = evaluates or step % config.checkpoint_every == 0 or self.stop.signal is not None
+            if saves or step % config.log_every == 0:
+                rate = self._log_training(step, since, began)
+                since, began = [], time.monotonic()
+            if saves:
+                state = self._evaluate_and_save(state, step, rate, evaluates)
+                began = time.monotonic()
+            if self.stop.signal is not None:
+                break
+        return state
+
+    def _batches(self, step: int) -> Iterator[Example]:
+        return training_batches(self.data.train, self.config.batch_size, self.config.seed, step)
+
+    def _evaluates_at(self, step: int) -> bool:
+        return step % (self.config.evaluate_every * self.config.steps_per_epoch) == 0 or step == self.config.steps
+
+    def _log_training(self, step: int, since: list[Metrics], began: float) -> float:
+        """Writes a row with the means over the steps ``since`` the last one; returns the learning rate."""
+        rows = jax.device_get(since)
+        means = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "top1_error", "top5_error")}
+        if not math.isfinite(means["loss"]):
+            raise AlexNetError(
+                f"the loss is {means['loss']} at step {step}: the run diverged; use another --workdir with an "
+                f"optimizer.learning_rate below {self.config.optimizer.learning_rate}"
+            )
+        rate = float(f"{rows[-1]['learning_rate']:.6g}")  # without the tail that float32 adds
+        self._log(step, "train", means, rate, self.config.batch_size * len(rows) / (time.monotonic() - began))
+        return rate
+
+    def _log(self, step: int, split: str, metrics: dict[str, Any], learning_rate: float, rate: float) -> None:
+        names = ("loss", "top1_error", "top5_error")
+        row: Row = {"step": step, "epoch": step / self.config.steps_per_epoch, "split": split}
+        row |= {name: metrics[name] for name in names}
+        row |= {"learning_rate": learning_rate, "images_per_second": rate}
+        self.workdir.append_metrics(row)
+        self.display.row(row)
+
+    def _evaluate_and_save(self, state: TrainState, step: int, rate: float, evaluates: bool) -> TrainState:
+        splits = self._splits() if evaluates else []
+        errors = {split: self._evaluate(state, step, split, rate) for split in splits}
+        if "validation" in errors:
+            state = state.replace(plateau=observe_error(state.plateau, errors["validation"], self.config.schedule))
+        self.checkpoints.save(self.layout.collect(state), errors.get("validation", errors.get("test")))
+        return state
+
+    def _splits(self) -> list[str]:
+        return ["test"] if self.data.validation is None else ["validation", "test"]
+
+    def _evaluate(self, state: TrainState, step: int, split: str, learning_rate: float) -> float:
+        source = self.data.test if split == "test" else self.data.validation
+        assert source is not None
+        began = time.monotonic()
+
+        def show(done: int) -> None:
+            self.display.advance(step, f"{split}: {done} of {len(source)} images")
+
+        metrics = evaluate(state, self.layout, source, on_batch=show)
+        self._log(step, split, metrics, learning_rate, len(source) / (time.monotonic() - began))
+        return metrics["top1_error"]

@@ -1,0 +1,118 @@
+"""AlexNet: images in, logits out."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from alexnet_jax import layers
+from alexnet_jax.config import ConvConfig, DenseConfig, ModelConfig
+
+_SHORT_NAMES = {"relu": "relu", "local_response_norm": "norm", "spatial_response_norm": "rnorm", "max_pool": "pool"}
+
+
+def intermediate_names(config: ModelConfig) -> list[str]:
+    """The names of what ``AlexNet(config)`` can be asked for, in the order in which an image meets them."""
+    names = []
+    for number, conv in enumerate(config.convs, start=1):
+        names += [f"conv{number}", *(f"{_SHORT_NAMES[operation]}{number}" for operation in conv.then)]
+    for name in config.dense_names[:-1]:
+        layer, drop = [name, f"relu{name[2:]}"], [f"drop{name[2:]}"]
+        names += layer + drop if config.dropout.place == "after" else drop + layer
+    return [*names, config.dense_names[-1]]
+
+
+class AlexNet(nn.Module):
+    """The net that ``config`` describes, whole or as one of its towers.
+
+    ``init(key, images)`` makes the parameters: ``conv1`` ... ``fc8``, each with ``kernel`` and ``bias``; kernels are
+    (height, width, in, out) and (in, out). ``apply({"params": params}, images, train=False)`` takes
+    float images (batch, height, width, channels), the mean already subtracted, and returns
+    logits (batch, classes). ``train=True`` draws dropout masks and needs ``rngs={"dropout": key}``.
+
+    With ``mutable="intermediates"``, ``apply`` also returns what each layer gave, by name: ``conv1``, ``relu1``,
+    ``norm1``, ``pool1`` ..., ``rnorm2`` where there is one, ``fc6``, ``relu6``, ``drop6`` ...
+
+    Inside a map over an axis called ``tower_axis`` each device holds one slice of every layer's output channels.
+    A layer that reads all towers gathers them first (paper, section 3.5: conv3 and the dense layers).
+    """
+
+    config: ModelConfig
+    tower_axis: str | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channels"], train: bool = False
+    ) -> Float[Array, "batch classes"]:
+        """Logits for ``images``, as the class says."""
+        config = self.config
+        x = images
+        for number, conv in enumerate(config.convs, start=1):
+            if conv.groups == 1 and number > 1:
+                x = self._gather(x)
+            x = self._record(f"conv{number}", self._convolve(f"conv{number}", conv, x))
+            for operation in conv.then:
+                x = self._record(f"{_SHORT_NAMES[operation]}{number}", self._operate(operation, x))
+
+        for name, dense in zip(config.dense_names, config.dense, strict=False):
+            if config.dropout.place == "before":
+                x = self._record(f"drop{name[2:]}", self._dropout(x, train))
+            x = self._record(name, self._dense(name, dense, x))
+            x = self._record(f"relu{name[2:]}", nn.relu(x))
+            if config.dropout.place == "after":
+                x = self._record(f"drop{name[2:]}", self._dropout(x, train))
+
+        name = config.dense_names[-1]
+        head = DenseConfig(config.classes, config.head_kernel_stddev, config.head_bias)
+        return self._record(name, self._gather(self._dense(name, head, x)))
+
+    def _layer(self, name: str, read: tuple[int, ...], layer: ConvConfig | DenseConfig) -> tuple[Array, Array]:
+        """Kernel and bias of one layer, whose kernel has the axes ``read`` before that of its output features."""
+        features = layer.features if self.tower_axis is None else layer.features // self.config.towers
+
+        def draw(key: PRNGKeyArray) -> dict[str, Array]:
+            kernel = layer.kernel_stddev * jax.random.normal(key, (*read, features), jnp.float32)
+            return {"kernel": kernel, "bias": jnp.full((features,), layer.bias, jnp.float32)}
+
+        parameters = self.param(name, draw)
+        return parameters["kernel"], parameters["bias"]
+
+    def _convolve(self, name: str, conv: ConvConfig, x: Array) -> Array:
+        groups = conv.groups if self.tower_axis is None else 1
+        kernel, bias = self._layer(name, (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups), conv)
+        return layers.convolve(x, kernel, conv, groups) + bias.reshape(1, 1, 1, -1)
+
+    def _dense(self, name: str, dense: DenseConfig, x: Array) -> Array:
+        units = self._gather(x).reshape(x.shape[0], -1)
+        kernel, bias = self._layer(name, (units.shape[-1],), dense)
+        return units @ kernel + bias.reshape(1, -1)
+
+    def _gather(self, x: Array) -> Array:
+        """The channels of every tower, side by side."""
+        return x if self.tower_axis is None else lax.all_gather(x, self.tower_axis, axis=x.ndim - 1, tiled=True)
+
+    def _operate(self, operation: str, x: Array) -> Array:
+        if operation == "relu":
+            return nn.relu(x)
+        if operation == "max_pool":
+            return layers.max_pool(x, self.config.max_pool)
+        if operation == "spatial_response_norm":
+            return layers.spatial_response_norm(x, self.config.spatial_response_norm)
+        towers = self.config.towers if self.tower_axis is None else 1
+        return layers.local_response_norm(x, self.config.local_response_norm, towers)
+
+    def _dropout(self, x: Array, train: bool) -> Array:
+        dropout = self.config.dropout
+        keep = 1.0 - dropout.rate
+        if not train:
+            return x * keep if dropout.scaled_in == "test" else x
+        tower = None if self.tower_axis is None else lax.axis_index(self.tower_axis)
+        mask = layers.dropout_mask(self.make_rng("dropout"), keep, x.shape, self.config.towers, tower)
+        return x * mask if dropout.scaled_in == "test" else x * mask / keep
+
+    def _record(self, name: str, x: Array) -> Array:
+        self.sow("intermediates", name, x, init_fn=lambda: None, reduce_fn=lambda _, new: new)
+        return x

@@ -1,0 +1,78 @@
+"""What a person sees of a run: a live bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+class Display:
+    """Shows a run of ``steps`` steps, of which ``done`` are done, as it goes on. Use it in a ``with``."""
+
+    def __init__(self, console: Console, steps: int, done: int) -> None:
+        self._console = console
+        self._steps = steps
+        self._training = ""
+        self._last_line = 0.0
+        self._first = done + 1  # the time left is told from here on, without the first step's compilation
+        self._first_at = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("compiling the first step ...", total=steps, completed=done)
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, step: int, doing: str | None = None) -> None:
+        """Step ``step`` is done, or something else is being done after it."""
+        if step == self._first and doing is None:
+            self._first_at = time.monotonic()
+        self._bar.update(self._task, completed=step, description=doing or self._training or "training")
+
+    def row(self, row: dict[str, Any]) -> None:
+        """A row of metrics was written."""
+        if row["split"] == "train":
+            self._training = (
+                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.1%}  {row['images_per_second']:.0f} images/s"
+            )
+            self._bar.update(self._task, description=self._training)
+            due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
+            if self._console.is_terminal or not due:
+                return
+        self._last_line = time.monotonic()
+        errors = f"top-1 error {row['top1_error']:.1%}  top-5 error {row['top5_error']:.1%}"
+        left = "" if self._console.is_terminal else f"  {self._time_left(row['step'])} left"
+        self.say(
+            f"epoch {row['epoch']:>6.2f}  step {row['step']:>{len(str(self._steps))}}/{self._steps}  "
+            f"{row['split']:<10}  loss {row['loss']:.3f}  {errors}  "
+            f"learning rate {row['learning_rate']:.0e}  {row['images_per_second']:.0f} images/s{left}"
+        )
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _time_left(self, step: int) -> str:
+        seconds = (time.monotonic() - self._first_at) / max(1, step - self._first) * (self._steps - step)
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

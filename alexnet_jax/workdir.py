@@ -1,0 +1,113 @@
+"""The folder of one run: its config, its metrics, and where its checkpoints and pictures are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from alexnet_jax.config import TrainConfig, differences
+from alexnet_jax.errors import AlexNetError, UsageError
+
+MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
+"""Fields that change nothing in the net that a run ends with."""
+
+Row = dict[str, Any]
+
+
+class WorkDir:
+    """Paths in the folder ``root``, which is made when something is first written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.json"
+        self.classes = root / "classes.txt"
+        self.metrics = root / "metrics.jsonl"
+        self.checkpoints = root / "checkpoints"
+        self.curves = root / "curves.png"
+        self.filters = root / "filters.png"
+
+    def read_config(self) -> TrainConfig:
+        """The config of the run.
+
+        Raises AlexNetError where there is none, or none that can be read.
+        """
+        try:
+            return cattrs.structure(json.loads(self.config.read_text()), TrainConfig)
+        except FileNotFoundError as error:
+            raise AlexNetError(
+                f"{self.root}: no run is here (no config.json); `alexnet train --workdir` makes one"
+            ) from error
+        except Exception as error:  # cattrs has no common class
+            raise AlexNetError(
+                f"{self.config}: cannot be read as a config; restore it, or train in another folder"
+            ) from error
+
+    def read_classes(self) -> tuple[str, ...]:
+        """The names of the classes, as far as they are known."""
+        return tuple(self.classes.read_text().splitlines()) if self.classes.exists() else ()
+
+    def claim(self, config: TrainConfig, class_names: tuple[str, ...]) -> None:
+        """Writes ``config`` and the names of the classes, or holds it against that of the run that is here already.
+
+        Raises UsageError where they differ in what a run cannot change; it may get more epochs.
+        """
+        if self.config.exists():
+            self._check_same_run(self.read_config(), config)
+        elif self.checkpoints.exists():
+            raise AlexNetError(
+                f"{self.root}: has checkpoints but no config.json; restore it, or train in another folder"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        replace_file(self.config, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        replace_file(self.classes, "".join(f"{name}\n" for name in class_names))
+
+    def _check_same_run(self, old: TrainConfig, new: TrainConfig) -> None:
+        parts = [
+            f"{name} is {before!r} there and {after!r} here"
+            for name, before, after in differences(old, new)
+            if name not in MAY_DIFFER and not (name == "epochs" and after > before)
+        ]
+        if parts:
+            raise UsageError(
+                f"{self.root} holds another run: {'; '.join(parts)}; use another --workdir, or the same values"
+            )
+
+    def keep_metrics_until(self, step: int) -> None:
+        """Drops rows of later steps, and a row that was half-written, so that a resumed run writes them once."""
+        kept = [row for row in self.read_metrics() if row["step"] <= step]
+        if kept or self.metrics.exists():
+            replace_file(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+
+    def read_metrics(self) -> list[Row]:
+        """The rows of metrics.jsonl, as far as they were written whole."""
+        if not self.metrics.exists():
+            return []
+        rows = []
+        for line in self.metrics.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                break
+        return rows
+
+    def append_metrics(self, row: Row) -> None:
+        """Adds a row, on disk when this returns."""
+        with self.metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Writes ``content`` so that a reader, or a crash, sees the old file or the new one whole."""
+    draft = path.with_name(f".{path.name}.new")
+    with draft.open("w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
