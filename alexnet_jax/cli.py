@@ -43,7 +43,7 @@ def _parse(
 
 def _one_line(box: str) -> str:
     """What is wrong, and which options are near, from tyro's box: a title, then parts between horizontal lines."""
-    parts = [" ".join(part.replace("│", " ").split()) for part in re.split("[╭╮╰╯─]+", box)]
+    parts = [" ".join(re.sub("[│|]", " ", part).split()) for part in re.split("[╭╮╰╯─+]+|-{3,}", box)]
     _, wrong, *rest = [part for part in parts if part]
     near = [option for part in rest if part.startswith("Perhaps you meant") for option in re.findall(r"--[\w.]+", part)]
     return wrong + (f": did you mean {' or '.join(dict.fromkeys(near[:3]))}?" if near else "")

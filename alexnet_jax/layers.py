@@ -25,12 +25,19 @@ def convolve(
 
     The groups are separate convolutions: on a CPU one grouped convolution takes about three times as long.
     """
-    if images.shape[-1] <= 4:
-        few = partial(_convolve_patches, config=config)
-        return lax.platform_dependent(images, kernel, cpu=few, default=partial(_convolve, config=config))
+    form = _convolve_one if images.shape[-1] // groups > _FEW_CHANNELS else _convolve_few_channels
     pairs = zip(jnp.split(images, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-    parts = [_convolve(part, weights, config) for part, weights in pairs]
+    parts = [form(part, weights, config) for part, weights in pairs]
     return jnp.concatenate(parts, -1) if groups > 1 else parts[0]
+
+
+_FEW_CHANNELS = 4
+"""Up to here, on a CPU, patches and a matrix product beat XLA's convolution: a colour image, above all."""
+
+
+def _convolve_few_channels(images: Images, kernel: Array, config: ConvConfig) -> Array:
+    by_patches, plain = partial(_convolve_patches, config=config), partial(_convolve_one, config=config)
+    return lax.platform_dependent(images, kernel, cpu=by_patches, default=plain)
 
 
 def _paddings(images: Images, config: ConvConfig) -> list[tuple[int, int]]:
@@ -40,7 +47,7 @@ def _paddings(images: Images, config: ConvConfig) -> list[tuple[int, int]]:
     ]
 
 
-def _convolve(images: Images, kernel: Array, config: ConvConfig) -> Array:
+def _convolve_one(images: Images, kernel: Array, config: ConvConfig) -> Array:
     strides = (config.stride, config.stride)
     dimensions = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(images, kernel, strides, _paddings(images, config), dimension_numbers=dimensions)
@@ -51,8 +58,9 @@ def _convolve_patches(images: Images, kernel: Array, config: ConvConfig) -> Arra
 
     XLA's convolution for CPUs takes three times as long, with its gradient, where an image has few channels.
     """
-    padding = [(0, 0), *_paddings(images, config), (0, 0)]
-    rows = lax.optimization_barrier(_shifts(jnp.pad(images, padding), 2, config))
+    padding = [(0, 0, 0), *((*pair, 0) for pair in _paddings(images, config)), (0, 0, 0)]
+    padded = lax.pad(images, jnp.zeros((), images.dtype), padding)
+    rows = lax.optimization_barrier(_shifts(padded, 2, config))
     return _shifts(rows, 1, config) @ kernel.reshape(-1, kernel.shape[-1])
 
 
@@ -92,7 +100,7 @@ def spatial_response_norm(images: Images, config: SpatialResponseNorm) -> Images
     return images * _inverse_power(config.k + config.alpha / config.size**2 * squares, config.beta)
 
 
-def _max_along(values: Images, axis: int, config: MaxPool) -> Images:
+def _max_along(values: Images, axis: int, config: MaxPool) -> Array:
     """Maximum over windows along one axis, as the maximum of ``config.size`` strided slices."""
     size = values.shape[axis]
     count = window_count(size, config.size, config.stride, 0, config.rounding)

@@ -105,7 +105,7 @@ def _restore_or_create(config: TrainConfig, data: DataSet, workdir: WorkDir, che
     state = checkpoints.restore(_state_form(config))
     if state is None:
         statistics = measure_statistics(data.train, per_pixel=config.augment.mean == "pixel")
-        state = create_train_state(config, _keys(config)[0], statistics)
+        state = jax.jit(partial(create_train_state, config))(_keys(config)[0], statistics)
     checkpoints.discard_after(int(state.step))
     workdir.keep_metrics_until(int(state.step))
     return state

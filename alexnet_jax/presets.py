@@ -20,9 +20,10 @@ def quickstart() -> TrainConfig:
         data=DataConfig(dataset="cifar10_sample", train_examples=5000),
         augment=AugmentConfig(divide_by_stddev=True, colour_noise=0.0),
         optimizer=OptimizerConfig(learning_rate=0.02),
-        schedule=ScheduleConfig(rule="steps", epochs=(16, 20)),
+        schedule=ScheduleConfig(rule="steps", epochs=(17, 21)),
         batch_size=32,
-        epochs=22,
+        epochs=24,
+        evaluate_every=2,
         log_every=52,
     )
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +21,14 @@ Example = dict[str, Any]
 """``image``: uint8 (size, size, channels); ``label``: int32."""
 
 
-class Source(Protocol):
-    """Examples by index, in a fixed order."""
+class Source(ABC):
+    """Examples by index, in a fixed order. Its text names them, as Grain wants of what it reads."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many examples there are."""
 
+    @abstractmethod
     def __getitem__(self, index: int) -> Example:
         """The example at ``index``, decoded."""
 
@@ -42,8 +45,8 @@ class DataSet:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some of a source's examples. Its text names them, as Grain wants of what it reads."""
+class Part(Source):
+    """Some of a source's examples."""
 
     source: Source
     indices: np.ndarray
@@ -59,7 +62,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class FolderSource(Source):
     """Image files with their labels."""
 
     files: tuple[Path, ...]
@@ -79,7 +82,7 @@ class FolderSource:
 
 
 @dataclass(frozen=True)
-class TfdsSource:
+class TfdsSource(Source):
     """One split of a prepared TFDS data set, its images still encoded where TFDS stores them so."""
 
     records: Any
@@ -109,11 +112,7 @@ def open_dataset(config: DataConfig, channels: int) -> DataSet:
     folder = Path(config.dataset).expanduser()
     if folder.is_dir() and not _holds_tfds(folder):
         return _open_folder(folder, config, channels)
-    if (
-        not folder.is_dir()
-        and len(folder.parts) > 1
-        and (folder.is_absolute() or config.dataset.startswith((".", "~")))
-    ):
+    if not folder.is_dir() and config.dataset.startswith((".", "~", "/")):
         raise UsageError(
             f"data.dataset is {config.dataset!r}: there is no such folder; name one that holds class folders"
         )

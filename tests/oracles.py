@@ -1,0 +1,75 @@
+"""The published formulas written plainly in NumPy, window by window, without the package."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def convolution(images, kernel, stride, padding, rounding, groups):
+    """Cross-correlation; the last window may hang over the edge, where the image reads as zero."""
+    batch, height, width, _ = images.shape
+    size, read, features = kernel.shape[0], kernel.shape[2], kernel.shape[3]
+    padded = np.zeros(
+        (batch, height + 2 * padding + stride + size, width + 2 * padding + stride + size, images.shape[3])
+    )
+    padded[:, padding : padding + height, padding : padding + width] = images
+    round_count = math.ceil if rounding == "up" else math.floor
+    rows, columns = (1 + round_count((2 * padding + side - size) / stride) for side in (height, width))
+    result = np.zeros((batch, rows, columns, features))
+    for group in range(groups):
+        inputs = slice(group * read, (group + 1) * read)
+        outputs = slice(group * features // groups, (group + 1) * features // groups)
+        for row in range(rows):
+            for column in range(columns):
+                window = padded[:, row * stride : row * stride + size, column * stride : column * stride + size, inputs]
+                result[:, row, column, outputs] = np.tensordot(window, kernel[..., outputs], axes=3)
+    return result
+
+
+def local_response_norm(images, size, k, alpha, beta, towers):
+    """b_i = a_i / (k + alpha sum over the window around i of a_j^2)^beta, within each tower."""
+    result = np.zeros_like(images)
+    width = images.shape[-1] // towers
+    for channel in range(images.shape[-1]):
+        tower = channel // width
+        low = max(tower * width, channel - size // 2)
+        high = min((tower + 1) * width, channel + size // 2 + 1)
+        squares = (images[..., low:high] ** 2).sum(axis=-1)
+        result[..., channel] = images[..., channel] / (k + alpha * squares) ** beta
+    return result
+
+
+def spatial_response_norm(images, size, k, alpha, beta):
+    """The same over a square of pixels; alpha is that of the whole window's mean."""
+    result = np.zeros_like(images)
+    half = size // 2
+    for row in range(images.shape[1]):
+        for column in range(images.shape[2]):
+            window = images[:, max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1]
+            squares = (window**2).sum(axis=(1, 2))
+            result[:, row, column] = images[:, row, column] / (k + alpha / size**2 * squares) ** beta
+    return result
+
+
+def max_pool(images, size, stride, rounding):
+    """Maximum over each window, cut off at the edge."""
+    round_count = math.ceil if rounding == "up" else math.floor
+    rows, columns = (1 + round_count((side - size) / stride) for side in images.shape[1:3])
+    result = np.zeros((images.shape[0], rows, columns, images.shape[3]))
+    for row in range(rows):
+        for column in range(columns):
+            window = images[:, row * stride : row * stride + size, column * stride : column * stride + size]
+            result[:, row, column] = window.max(axis=(1, 2))
+    return result
+
+
+def paper_sgd(weights, gradients, rates, momentum, decay):
+    """v <- m v - d e w - e g; w <- w + v, for one gradient and one rate a step. Returns the weights after each."""
+    velocity, path = np.zeros_like(weights), []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        velocity = momentum * velocity - decay * rate * weights - rate * gradient
+        weights = weights + velocity
+        path.append(weights)
+    return path

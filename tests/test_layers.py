@@ -1,0 +1,103 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from jax import lax
+
+from alexnet_jax import layers
+from alexnet_jax.config import ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
+
+
+def normal(*shape, scale=1.0, seed=0):
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+CONVS = [
+    (ConvConfig(6, 11, stride=4, rounding="up"), 3, 20),  # hangs over the edge, as the paper's conv1
+    (ConvConfig(6, 11, stride=4), 3, 24),  # leaves a rest unread
+    (ConvConfig(6, 11, stride=4, padding=2), 3, 20),
+    (ConvConfig(8, 5, padding=2, groups=2), 6, 7),
+    (ConvConfig(8, 3, padding=1), 6, 7),
+    (ConvConfig(4, 3, stride=2, rounding="up"), 1, 8),
+    (ConvConfig(4, 3, padding=1, groups=2), 4, 7),  # few channels in each group
+]
+
+
+@pytest.mark.parametrize(("config", "channels", "size"), CONVS)
+def test_convolution_is_the_sum_over_each_window(config, channels, size):
+    images = normal(2, size, size, channels)
+    kernel = normal(config.kernel_size, config.kernel_size, channels // config.groups, config.features, seed=1)
+    found = layers.convolve(jnp.asarray(images), jnp.asarray(kernel), config, config.groups)
+    want = oracles.convolution(images, kernel, config.stride, config.padding, config.rounding, config.groups)
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("config", "channels", "size"), CONVS)
+def test_both_forms_of_convolution_have_the_same_values_and_gradients(config, channels, size):
+    images = jnp.asarray(normal(2, size, size, channels))
+    kernel = jnp.asarray(normal(config.kernel_size, config.kernel_size, channels, config.features, seed=1))
+
+    def value(form):
+        return lambda images, kernel: jnp.sum(jnp.sin(form(images, kernel, config)))
+
+    plain = jax.value_and_grad(value(layers._convolve_one), argnums=(0, 1))(images, kernel)
+    patches = jax.value_and_grad(value(layers._convolve_patches), argnums=(0, 1))(images, kernel)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), plain, patches)
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+@pytest.mark.parametrize(
+    "config",
+    [LocalResponseNorm(), LocalResponseNorm(divide_alpha=True), LocalResponseNorm(size=3, k=1.0, alpha=0.3, beta=0.5)],
+)
+def test_local_response_norm_is_the_papers_formula(config, towers):
+    images = normal(2, 3, 3, 12, scale=60.0)
+    alpha = config.alpha / config.size if config.divide_alpha else config.alpha
+    found = layers.local_response_norm(jnp.asarray(images), config, towers)
+    want = oracles.local_response_norm(images, config.size, config.k, alpha, config.beta, towers)
+    np.testing.assert_allclose(found, want, rtol=2e-5)
+
+
+def test_local_response_norm_of_two_towers_is_that_of_each_alone():
+    images = jnp.asarray(normal(2, 3, 3, 12, scale=60.0))
+    config = LocalResponseNorm()
+    halves = [layers.local_response_norm(half, config) for half in jnp.split(images, 2, -1)]
+    together = layers.local_response_norm(images, config, towers=2)
+    np.testing.assert_allclose(together, jnp.concatenate(halves, -1), rtol=1e-6)
+    assert not np.allclose(together, layers.local_response_norm(images, config, towers=1), rtol=1e-3)
+
+
+def test_spatial_response_norm_is_the_formula():
+    images = normal(2, 7, 7, 3, scale=30.0)
+    config = SpatialResponseNorm()
+    found = layers.spatial_response_norm(jnp.asarray(images), config)
+    want = oracles.spatial_response_norm(images, config.size, config.k, config.alpha, config.beta)
+    np.testing.assert_allclose(found, want, rtol=2e-5)
+
+
+@pytest.mark.parametrize("size", [13, 14])
+@pytest.mark.parametrize("config", [MaxPool(), MaxPool(rounding="up"), MaxPool(size=2)])
+def test_max_pool_takes_the_maximum_of_each_window(config, size):
+    images = normal(2, size, size, 3) - 5.0  # negative, so that a zero at the edge would show
+    found = layers.max_pool(jnp.asarray(images), config)
+    np.testing.assert_array_equal(found, oracles.max_pool(images, config.size, config.stride, config.rounding))
+
+
+def test_max_pool_has_the_gradient_of_reduce_window():
+    images, weights = jnp.asarray(normal(2, 13, 13, 3)), jnp.asarray(normal(2, 6, 6, 3, seed=1))
+
+    def plain(images):
+        return lax.reduce_window(images, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+
+    found = jax.grad(lambda images: jnp.sum(layers.max_pool(images, MaxPool()) * weights))(images)
+    np.testing.assert_allclose(found, jax.grad(lambda images: jnp.sum(plain(images) * weights))(images), rtol=1e-5)
+
+
+def test_dropout_masks_of_one_device_are_those_of_its_towers_side_by_side():
+    key = jax.random.key(0)
+    whole = layers.dropout_mask(key, 0.5, (4, 64), towers=2, tower=None)
+    halves = [layers.dropout_mask(key, 0.5, (4, 32), towers=2, tower=jnp.array(index)) for index in (0, 1)]
+    np.testing.assert_array_equal(whole, jnp.concatenate(halves, -1))
+    assert not np.array_equal(*halves)
+    assert 0.4 < float(layers.dropout_mask(key, 0.5, (64, 64), 2, None).mean()) < 0.6
