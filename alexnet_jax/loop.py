@@ -147,15 +147,16 @@ class _Run:
             state, metrics = self.layout.train_step(state, batch, key)
             since.append(metrics)
             self.display.advance(step)
+            stops = self.stop.signal is not None  # asked once a step: a signal may come at any moment
             evaluates = self._evaluates_at(step)
-            saves = evaluates or step % config.checkpoint_every == 0 or self.stop.signal is not None
+            saves = evaluates or stops or step % config.checkpoint_every == 0
             if saves or step % config.log_every == 0:
                 rate = self._log_training(step, since, began)
                 since, began = [], time.monotonic()
             if saves:
                 state = self._evaluate_and_save(state, step, rate, evaluates)
                 began = time.monotonic()
-            if self.stop.signal is not None:
+            if stops:
                 break
         return state
 

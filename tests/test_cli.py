@@ -186,7 +186,7 @@ def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
     arguments = ["train", "--workdir", tmp_path / "long", "--data.dataset", folder, "--batch_size", 2, "--epochs", 167]
     for index in range(5):
         arguments += [f"--model.convs.{index}.features", 4]
-    arguments += ["--evaluate_every", 100, "--log_every", 500]
+    arguments += ["--model.image_size", 12, "--data.image_size", 12, "--evaluate_every", 100, "--log_every", 500]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=240
     )

@@ -94,7 +94,7 @@ def test_the_first_weights_are_as_published():
         config = variant(name)
         dense = tuple(dataclasses.replace(layer, features=256) for layer in config.dense)
         config = dataclasses.replace(config, image_size=67, dense=dense)
-        params = AlexNet(config).init(jax.random.key(0), jnp.zeros((1, 67, 67, 3), jnp.float32))["params"]
+        params = jax.jit(AlexNet(config).init)(jax.random.key(0), jnp.zeros((1, 67, 67, 3), jnp.float32))["params"]
         for layer, bias in zip(params, (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0), strict=True):
             stddev = conv_stddev if layer in ("conv3", "conv4", "conv5") else 0.01
             assert float(params[layer]["kernel"].std()) == pytest.approx(stddev, rel=0.03)
