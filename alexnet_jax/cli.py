@@ -255,4 +255,4 @@ def summary(arguments: list[str]) -> int:
 def _print_table(table: Any) -> None:
     """Whole lines also where the output is a file or a pipe."""
     console = Console()
-    console.print(table, width=None if console.is_terminal else 200)
+    (console if console.is_terminal else Console(width=200)).print(table)

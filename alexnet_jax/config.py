@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from alexnet_jax.errors import UsageError
 from alexnet_jax.windows import Rounding, window_count
 
-Operation = Literal["relu", "local_response_norm", "spatial_response_norm", "max_pool"]
+Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool"]
 """What may follow a convolution, in the order in which a layer lists it."""
 
 
@@ -66,10 +66,11 @@ class ConvConfig:
     """1 reads the channels of every tower; the number of towers lets each tower read its own only."""
     then: tuple[Operation, ...] = ("relu",)
     """What follows, in order."""
-    kernel_stddev: float = 0.01
-    """Standard deviation of the normal distribution that the first weights are drawn from."""
+    kernel_stddev: float | None = 0.01
+    """Standard deviation of the normal distribution that the first weights are drawn from. None draws weights and
+    biases evenly from within one over the root of a unit's inputs, as PyTorch does."""
     bias: float = 0.0
-    """First value of every bias."""
+    """First value of every bias, where kernel_stddev is not None."""
 
     def __post_init__(self) -> None:
         _check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev")
@@ -84,7 +85,8 @@ class DenseConfig:
 
     features: int
     """Output units, those of all towers together."""
-    kernel_stddev: float = 0.01
+    kernel_stddev: float | None = 0.01
+    """As that of a convolution."""
     bias: float = 0.0
 
     def __post_init__(self) -> None:
@@ -104,6 +106,8 @@ class LocalResponseNorm:
     beta: float = 0.75
     divide_alpha: bool = False
     """Divide alpha by the window's size, as the authors' code and Caffe do and the paper's text does not."""
+    across_towers: bool = False
+    """Let the window reach over the border between two towers, as Caffe's does; two devices then exchange channels."""
 
     def __post_init__(self) -> None:
         _check_response_norm(self)
@@ -174,11 +178,10 @@ class ModelConfig:
     towers: int = 2
     """How many parts each layer's channels can be split into, one for each device."""
     local_response_norm: LocalResponseNorm = LocalResponseNorm()
-    """Its window stays inside each tower: what two devices without a link at this place can see."""
     spatial_response_norm: SpatialResponseNorm = SpatialResponseNorm()
     max_pool: MaxPool = MaxPool()
     dropout: Dropout = Dropout()
-    head_kernel_stddev: float = 0.01
+    head_kernel_stddev: float | None = 0.01
     """Of the classifier's first weights."""
     head_bias: float = 0.0
 

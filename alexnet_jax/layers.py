@@ -79,19 +79,35 @@ def _inverse_power(base: Array, exponent: float) -> Array:
     return base**-exponent
 
 
-def _window_sum(values: Array, window: tuple[int, ...]) -> Array:
-    return lax.reduce_window(values, 0.0, lax.add, window, (1,) * values.ndim, "SAME")
+def _window_sum(values: Array, window: tuple[int, ...], padding: str = "SAME") -> Array:
+    return lax.reduce_window(values, 0.0, lax.add, window, (1,) * values.ndim, padding)
 
 
-def local_response_norm(images: Images, config: LocalResponseNorm, towers: int = 1) -> Images:
+def local_response_norm(
+    images: Images, config: LocalResponseNorm, towers: int = 1, tower_axis: str | None = None
+) -> Images:
     """Divides each value by a power of the sum of squares over neighbouring channels (paper, section 3.3).
 
-    Channels outside the array, or in another of its ``towers``, count as zero.
+    Channels outside the array count as zero. Those in another of its ``towers`` do too, or in that of another device
+    along ``tower_axis``, unless ``config.across_towers``.
     """
     alpha = config.alpha / config.size if config.divide_alpha else config.alpha
-    by_tower = images.reshape(*images.shape[:-1], towers, -1)
-    squares = _window_sum(by_tower * by_tower, (1, 1, 1, 1, config.size)).reshape(images.shape)
-    return images * _inverse_power(config.k + alpha * squares, config.beta)
+    squares, window = images * images, (1, 1, 1, config.size)
+    if not config.across_towers:
+        by_tower = squares.reshape(*images.shape[:-1], towers, -1)
+        sums = _window_sum(by_tower, (1, *window)).reshape(images.shape)
+    elif tower_axis is None:
+        sums = _window_sum(squares, window)
+    else:
+        sums = _window_sum(_with_neighbours(squares, config.size // 2, tower_axis), window, "VALID")
+    return images * _inverse_power(config.k + alpha * sums, config.beta)
+
+
+def _with_neighbours(channels: Array, count: int, tower_axis: str) -> Array:
+    """The channels of this device's tower between the nearest ``count`` of the other and zeros, as its place asks."""
+    below = lax.ppermute(channels[..., -count:], tower_axis, [(0, 1)])  # zeros where nothing is sent
+    above = lax.ppermute(channels[..., :count], tower_axis, [(1, 0)])
+    return jnp.concatenate([below, channels, above], -1)
 
 
 def spatial_response_norm(images: Images, config: SpatialResponseNorm) -> Images:

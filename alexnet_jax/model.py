@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,13 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from alexnet_jax import layers
 from alexnet_jax.config import ConvConfig, DenseConfig, ModelConfig
 
-_SHORT_NAMES = {"relu": "relu", "local_response_norm": "norm", "spatial_response_norm": "rnorm", "max_pool": "pool"}
+_SHORT_NAMES = {
+    "relu": "relu",
+    "tanh": "tanh",
+    "local_response_norm": "norm",
+    "spatial_response_norm": "rnorm",
+    "max_pool": "pool",
+}
 
 
 def intermediate_names(config: ModelConfig) -> list[str]:
@@ -23,6 +31,18 @@ def intermediate_names(config: ModelConfig) -> list[str]:
         layer, drop = [name, f"relu{name[2:]}"], [f"drop{name[2:]}"]
         names += layer + drop if config.dropout.place == "after" else drop + layer
     return [*names, config.dense_names[-1]]
+
+
+def _first_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConfig | DenseConfig) -> dict[str, Array]:
+    if layer.kernel_stddev is None:
+        kernel_key, bias_key = jax.random.split(key)
+        reach = math.prod(shape[:-1]) ** -0.5
+        return {
+            "kernel": jax.random.uniform(kernel_key, shape, jnp.float32, -reach, reach),
+            "bias": jax.random.uniform(bias_key, shape[-1:], jnp.float32, -reach, reach),
+        }
+    kernel = layer.kernel_stddev * jax.random.normal(key, shape, jnp.float32)
+    return {"kernel": kernel, "bias": jnp.full(shape[-1:], layer.bias, jnp.float32)}
 
 
 class AlexNet(nn.Module):
@@ -73,11 +93,7 @@ class AlexNet(nn.Module):
         """Kernel and bias of one layer, whose kernel has the axes ``read`` before that of its output features."""
         features = layer.features if self.tower_axis is None else layer.features // self.config.towers
 
-        def draw(key: PRNGKeyArray) -> dict[str, Array]:
-            kernel = layer.kernel_stddev * jax.random.normal(key, (*read, features), jnp.float32)
-            return {"kernel": kernel, "bias": jnp.full((features,), layer.bias, jnp.float32)}
-
-        parameters = self.param(name, draw)
+        parameters = self.param(name, lambda key: _first_parameters(key, (*read, features), layer))
         return parameters["kernel"], parameters["bias"]
 
     def _convolve(self, name: str, conv: ConvConfig, x: Array) -> Array:
@@ -97,12 +113,14 @@ class AlexNet(nn.Module):
     def _operate(self, operation: str, x: Array) -> Array:
         if operation == "relu":
             return nn.relu(x)
+        if operation == "tanh":
+            return jnp.tanh(x)
         if operation == "max_pool":
             return layers.max_pool(x, self.config.max_pool)
         if operation == "spatial_response_norm":
             return layers.spatial_response_norm(x, self.config.spatial_response_norm)
         towers = self.config.towers if self.tower_axis is None else 1
-        return layers.local_response_norm(x, self.config.local_response_norm, towers)
+        return layers.local_response_norm(x, self.config.local_response_norm, towers, self.tower_axis)
 
     def _dropout(self, x: Array, train: bool) -> Array:
         dropout = self.config.dropout

@@ -20,9 +20,9 @@ def quickstart() -> TrainConfig:
         data=DataConfig(dataset="cifar10_sample", train_examples=5000),
         augment=AugmentConfig(divide_by_stddev=True, colour_noise=0.0),
         optimizer=OptimizerConfig(learning_rate=0.02),
-        schedule=ScheduleConfig(rule="steps", epochs=(17, 21)),
+        schedule=ScheduleConfig(rule="steps", epochs=(19, 24)),
         batch_size=32,
-        epochs=24,
+        epochs=26,
         evaluate_every=2,
         log_every=52,
     )

@@ -1,0 +1,1 @@
+"""Weights of other programs: how they lay out the same parameters."""

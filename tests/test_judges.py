@@ -1,0 +1,173 @@
+"""The nets against the programs that define them: a real Caffe and PyTorch, on the same weights and pixels.
+
+The fixtures, how they were drawn and with which versions: judges/README.md. Differences are max |a - b| / max |b|
+within an array; what a mistake would make of each is in that file too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alexnet_jax.config import AugmentConfig, DataConfig, Dropout, ModelConfig, OptimizerConfig
+from alexnet_jax.metrics import cross_entropy
+from alexnet_jax.model import AlexNet
+from alexnet_jax.optimizer import make_optimizer
+from alexnet_jax.parallel import choose_layout
+from alexnet_jax.presets import preset
+from alexnet_jax.schedule import Rates
+from alexnet_jax.train_state import create_train_state
+from alexnet_jax.variants import variant
+from alexnet_jax.weights.layouts import from_channels_first, to_channels_first
+
+JUDGES = Path(__file__).parent / "judges"
+CAFFE, TORCH = ["caffe_alexnet", "caffenet"], ["torchvision", "single_tower"]
+
+
+def judged(name):
+    return np.load(JUDGES / ("caffe" if name in CAFFE else "torch") / f"{name}.npz")
+
+
+def tiny(name) -> ModelConfig:
+    """The judges' small net of the same structure, without dropout."""
+    model = variant(name)
+    features, size = ((8, 16, 12, 12, 8), 67) if name in CAFFE else ((8, 12, 16, 12, 8), 224)
+    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
+    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
+    dropout = dataclasses.replace(model.dropout, rate=0.0)
+    return dataclasses.replace(model, convs=convs, dense=dense, classes=10, image_size=size, dropout=dropout)
+
+
+def draw(name, config, seed, batch):
+    """Parameters, images (batch, height, width, RGB) and first pixels as the judge drew them, from the same stream."""
+    rng = np.random.RandomState(seed)
+    layers, read = {}, 3
+    shapes = []
+    for number, conv in enumerate(config.convs, start=1):
+        shapes.append((f"conv{number}", (conv.features, read // conv.groups, conv.kernel_size, conv.kernel_size)))
+        read = conv.features
+    read *= list(config.image_sizes())[-1][1] ** 2
+    for layer, width in zip(
+        config.dense_names, [*(dense.features for dense in config.dense), config.classes], strict=True
+    ):
+        shapes.append((layer, (width, read)))
+        read = width
+    for layer, shape in shapes:
+        stddev = 0.01 if layer == "conv1" and name in CAFFE else round(float(np.sqrt(2 / np.prod(shape[1:]))), 4)
+        kernel = (stddev * rng.standard_normal(shape)).astype(np.float32)
+        layers[layer] = {"kernel": kernel, "bias": (0.1 * rng.standard_normal(shape[0])).astype(np.float32)}
+    scale = 60 if name in CAFFE else 1
+    pixels = (scale * rng.standard_normal((batch, 3, config.image_size, config.image_size))).astype(np.float32)
+    images = pixels.transpose(0, 2, 3, 1)
+    if name in CAFFE:
+        images = images[..., ::-1]
+    return from_channels_first(layers, config, bgr=name in CAFFE), jnp.asarray(images), pixels.ravel()[:8]
+
+
+def difference(found, want):
+    found, want = np.asarray(found), np.asarray(want)
+    assert found.shape == want.shape
+    return np.abs(found - want).max() / np.abs(want).max()
+
+
+@pytest.mark.parametrize("name", CAFFE + TORCH)
+def test_forward_at_full_size(name):
+    judge, config = judged(name), variant(name)
+    params, images, head = draw(name, config, seed=0, batch=2)
+    np.testing.assert_array_equal(head, judge["full/pixels_head"])
+    net = AlexNet(config)
+    logits, seen = jax.jit(partial(net.apply, mutable="intermediates"))({"params": params}, images)
+    assert difference(logits, judge["full/fc8"]) < 1e-5
+    after_relu = {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3", "conv4": "relu4", "conv5": "relu5"}
+    after_relu |= {"fc6": "relu6", "fc7": "relu7"}
+    for key in [key for key in judge if key.startswith("full/probe/") and key.endswith("/values")]:
+        blob = key.split("/")[2]
+        ours = seen["intermediates"][after_relu.get(blob, blob)]
+        flat = np.moveaxis(np.asarray(ours), -1, 1).ravel()
+        np.testing.assert_allclose(
+            flat[judge[f"full/probe/{blob}/positions"]], judge[key], rtol=1e-4, atol=1e-4 * flat.max()
+        )
+
+
+def loss_of(config, images):
+    labels = jnp.arange(len(images))
+
+    def loss(params):
+        logits = AlexNet(config).apply({"params": params}, images, train=False)
+        return cross_entropy(logits, labels).mean(), logits
+
+    return loss
+
+
+@pytest.mark.parametrize("name", CAFFE + TORCH)
+def test_gradients_and_five_steps(name):
+    judge, config = judged("torchvision" if name in TORCH else name), tiny(name)
+    bgr = name in CAFFE
+    params, images, head = draw(name, config, seed=1, batch=6 if bgr else 4)
+    np.testing.assert_array_equal(head, judge["tiny/pixels_head"])
+    gradient = jax.jit(jax.value_and_grad(loss_of(config, images), has_aux=True))
+    if bgr:  # the rates are those at which this net of strong signals learns: judges/README.md
+        optimizer = make_optimizer(OptimizerConfig(weight_decay=0.5))
+        rates = [Rates(jnp.float32(rate), jnp.float32(2 * rate)) for rate in (1e-4, 1e-4, 1e-4, 1e-5, 1e-5)]
+    else:
+        optimizer = make_optimizer(OptimizerConfig(weight_decay=1e-4, bias_decay=1e-4, rule="optax_sgd"))
+        rates = [Rates(jnp.float32(rate), jnp.float32(rate)) for rate in (0.01, 0.01, 0.01, 0.001, 0.001)]
+    params = jax.tree.map(jnp.asarray, params)
+    state, losses = optimizer.init(params), []
+    for step, rate in enumerate(rates):
+        (loss, logits), gradients = gradient(params)
+        losses.append(loss)
+        if step == 0:
+            assert difference(logits, judge["tiny/logits"]) < 1e-5
+            check_layers(to_channels_first(gradients, config, bgr), judge, "grad", 1e-5)
+        updates, state = optimizer.update(gradients, state, params, rates=rate)
+        params = jax.tree.map(jnp.add, params, updates)
+    np.testing.assert_allclose(losses, judge["tiny/losses"], rtol=1e-5)
+    check_layers(to_channels_first(params, config, bgr), judge, "after", 2e-6)
+
+
+def check_layers(layers, judge, part, tolerance):
+    for name, layer in layers.items():
+        for kind, values in layer.items():
+            assert difference(values, judge[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
+
+
+def test_two_towers_see_what_caffe_sees():
+    """Caffe's normalisation reaches over the border between the towers: the devices exchange channels there."""
+    name = "caffe_alexnet"
+    model = tiny(name)
+    config = dataclasses.replace(
+        preset("quickstart"),
+        model=model,
+        data=DataConfig(image_size=67, train_examples=32),
+        augment=AugmentConfig(reflect=False, colour_noise=0.0, mean="colour"),
+    )
+    params, images, _ = draw(name, model, seed=1, batch=6)
+    # images as stored are whole numbers: the nearest to the judge's, whatever one device makes of them
+    stored = jnp.clip(jnp.round(images + 127), 0, 255).astype(jnp.uint8)
+    batch = {"image": stored, "label": jnp.arange(6, dtype=jnp.int32)}
+    state = create_train_state(config, jax.random.key(0)).replace(params=jax.tree.map(jnp.asarray, params))
+    after = []
+    for devices in (1, 2):
+        layout = choose_layout(config, devices)
+        stepped, metrics = layout.train_step(layout.place(state), batch, jax.random.key(1))
+        after.append((metrics, layout.collect(stepped).opt_state))
+    jax.tree.map(lambda a, b: None if np.abs(b).max() == 0 else check_close(a, b), after[1], after[0])
+
+
+def check_close(found, want):
+    assert difference(found, want) < 3e-6
+
+
+@pytest.mark.parametrize("name", CAFFE + TORCH)
+def test_layouts_come_back_exactly(name):
+    config = dataclasses.replace(tiny(name), dropout=Dropout())
+    params, _, _ = draw(name, config, seed=3, batch=1)
+    again = from_channels_first(to_channels_first(params, config, bgr=True), config, bgr=True)
+    jax.tree.map(np.testing.assert_array_equal, again, params)

@@ -1,0 +1,85 @@
+"""Every command of the README runs: here, or in CI where it takes minutes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+CI = (ROOT / ".ci" / "run").read_text()
+
+# by hand on a machine that has the accelerator; here their resolution is what .ci/pin does
+NOT_RUN = {"uv sync --extra cuda", "uv sync --extra tpu"}
+
+
+def blocks(kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("console") for line in block.splitlines() if line not in NOT_RUN]
+
+
+def runs_in_ci(line):
+    """Whether CI has the command, with nothing but a work folder of its own added."""
+    words = line.removeprefix("pip install uv && ")
+    said = re.sub(r' --workdir "[^"]*"', "", CI)
+    return re.search(rf"(^|&& ){re.escape(words)}$", said, re.MULTILINE) is not None
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the README's commands take for granted: a finished run, photos, a picture."""
+    place = tmp_path_factory.mktemp("readme")
+    rng = np.random.default_rng(0)
+    for kind in ("cat", "dog"):
+        (place / "photos" / kind).mkdir(parents=True)
+        for index in range(40):
+            pixels = rng.integers(0, 256, (36, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place / "photos" / kind / f"{index}.jpg")
+    (place / "photos" / "cat" / "0.jpg").rename(place / "cat.jpg")
+    alexnet(place, "train", "--epochs", "1")
+    return place
+
+
+def alexnet(place, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "alexnet_jax", *arguments], cwd=place, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not runs_in_ci(line)])
+def test_commands(place, line):
+    tool, *arguments = shlex.split(line.removeprefix("uv run "))
+    assert tool == "alexnet", f"{line} is run neither here nor in CI"
+    assert alexnet(place, *arguments)
+
+
+def test_ci_runs_the_rest():
+    assert [line for line in COMMANDS if runs_in_ci(line)] == [
+        "pip install uv && uv run alexnet train",
+        "pip install uv && uv run pytest",
+        "uv run alexnet train",
+        "uv run alexnet train --epochs 28",
+    ]
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python(tmp_path, code):
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(1, 4, 4, 64)\n"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
+def test_links_lead_somewhere(target):
+    assert (ROOT / target).exists()
