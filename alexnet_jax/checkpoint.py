@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.errors import AlexNetError, first_line
 from alexnet_jax.train_state import TrainState
 
 Which = Literal["latest", "best"]
@@ -84,7 +84,7 @@ class Checkpoints:
                 return self._read(step, like)
             except Exception as error:  # what a damaged file makes Orbax raise has no common class
                 tried.append(step)
-                self._warn(f"checkpoint {self._folder / str(step)} is damaged ({_first_line(error)}), trying another")
+                self._warn(f"checkpoint {self._folder / str(step)} is damaged ({first_line(error)}), trying another")
         if tried:
             raise AlexNetError(f"{self._folder}: no checkpoint can be read; remove the folder and train again")
         return None
@@ -115,7 +115,3 @@ class Checkpoints:
 
 def _error(metrics: dict[str, float]) -> float:
     return metrics["top1_error"]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -75,7 +75,7 @@ def train(arguments: list[str]) -> int:
 
     workdir = _workdir(parsed)
     console = Console()
-    keep_classes = parsed.config.model.classes != begin.config.model.classes or workdir.config.exists()
+    keep_classes = parsed.config.model.classes != begin.config.model.classes or workdir.has_begun
     result = loop.train(parsed.config, workdir, console, parsed.devices, keep_classes)
     if result.stopped_by is not None:
         _say(console, f"stopped and saved at step {result.step:,}; go on with `alexnet train --workdir {workdir.root}`")
@@ -101,7 +101,7 @@ def _begin_with(arguments: list[str]) -> TrainArguments:
         raise UsageError(f"{error}; see `alexnet train --help`") from None
     workdir = Path(known.workdir) if known.workdir else Path("runs") / (known.preset or "quickstart")
     saved = WorkDir(workdir)
-    if known.preset is None and known.variant is None and saved.config.exists():
+    if known.preset is None and known.variant is None and saved.has_begun:
         return TrainArguments(saved.read_config())
     config = preset(known.preset or "quickstart")
     config = replace(config, data=replace(config.data, train_examples=None))

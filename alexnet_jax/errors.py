@@ -27,3 +27,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
     return UsageError(f"unknown {kind} {name!r}: {hint}")
+
+
+def first_line(error: Exception) -> str:
+    """What another library's ``error`` says, short enough to quote; its class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

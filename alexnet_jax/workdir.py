@@ -31,6 +31,11 @@ class WorkDir:
         self.curves = root / "curves.png"
         self.filters = root / "filters.png"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a checkpoint is here: until then there is nothing to go on from, and nothing to lose."""
+        return self.checkpoints.exists() and any(entry.name.isdigit() for entry in self.checkpoints.iterdir())
+
     def read_config(self) -> TrainConfig:
         """The config of the run.
 
@@ -56,12 +61,8 @@ class WorkDir:
 
         Raises UsageError where they differ in what a run cannot change; it may get more epochs.
         """
-        if self.config.exists():
+        if self.has_begun:
             self._check_same_run(self.read_config(), config)
-        elif self.checkpoints.exists():
-            raise AlexNetError(
-                f"{self.root}: has checkpoints but no config.json; restore it, or train in another folder"
-            )
         self.root.mkdir(parents=True, exist_ok=True)
         replace_file(self.config, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
         replace_file(self.classes, "".join(f"{name}\n" for name in class_names))

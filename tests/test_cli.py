@@ -255,6 +255,7 @@ def test_wrong_usage_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, arg
         ("evaluate empty", "empty: has no checkpoint yet"),
         ("predict nowhere cat.jpg", "nowhere: no run is here"),
         ("train --workdir broken", "config.json: cannot be read"),
+        ("train --workdir bare", "no run is here"),
         ("train --data.dataset ./few", "holds 1 class folder"),
     ],
 )
@@ -263,12 +264,30 @@ def test_what_is_wrong_outside_is_one_line_and_status_1(monkeypatch, capsys, tmp
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "few" / "cats").mkdir(parents=True)
-    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "checkpoints" / "1").mkdir(parents=True)
+    (tmp_path / "bare" / "checkpoints" / "1").mkdir(parents=True)  # its config was lost
     (tmp_path / "broken" / "config.json").write_text('{"model": ')
     WorkDir(tmp_path / "empty").claim(preset("quickstart"), ())
     status, _, errors = quietly(monkeypatch, capsys, *arguments.split())
     assert status == 1, errors
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", errors), errors
+
+
+def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("dark", "light"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for index in range(10):
+            pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{index}.png")
+    damaged = tmp_path / "photos" / "dark" / "3.png"
+    damaged.write_bytes(b"no picture")
+    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", tmp_path / "photos", "--epochs", 1, *FAST]
+    refused = alexnet(*arguments)
+    assert refused.returncode == 1
+    assert re.fullmatch(rf"alexnet: error: {damaged}: not a readable image .*\n", refused.stderr)
+    damaged.unlink()
+    assert alexnet(*arguments).returncode == 0
 
 
 def test_debug_shows_where(tmp_path):

@@ -77,7 +77,9 @@ def test_differences_name_nested_fields(rate, epochs):
 
 def test_a_folder_takes_more_epochs_and_nothing_else(tmp_path):
     workdir, config = WorkDir(tmp_path / "run"), preset("quickstart")
-    workdir.claim(config, ())
+    workdir.claim(dataclasses.replace(config, seed=9), ())
+    workdir.claim(config, ())  # nothing was saved yet: it may still become any run
+    (workdir.checkpoints / "4").mkdir(parents=True)
     workdir.claim(dataclasses.replace(config, epochs=config.epochs + 1, log_every=7), ())
     assert workdir.read_config().epochs == config.epochs + 1
     for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):

@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.images import decode_image
-from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+from alexnet_jax.errors import AlexNetError, UsageError, first_line, unknown_name
 
 PACKAGED = Path(__file__).parent / "tfds"
 """TFDS data sets that come with the package."""
@@ -224,11 +224,12 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
     try:
         builder = tfds.builder_from_directory(folder)
     except Exception as error:  # TFDS raises whatever its parsers do
-        raise AlexNetError(f"{folder}: damaged data set ({_first_line(error)}); prepare it again") from error
+        raise AlexNetError(f"{folder}: damaged data set ({first_line(error)}); prepare it again") from error
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise AlexNetError(
             f"{folder}: is stored as {builder.info.file_format.value}, which needs TensorFlow; convert it with "
-            f"`tfds convert_format --dataset_dir={folder} --out_file_format=array_record --out_path=NEW_FOLDER`"
+            f"`tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record --out_dir=NEW_FOLDER` "
+            "and name the new folder"
         )
     image_key, label_key = _feature_keys(builder, folder)
 
@@ -243,7 +244,7 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
         except AlexNetError:
             raise
         except Exception as error:  # array_record raises whatever it meets
-            raise AlexNetError(f"{folder}: damaged split {split!r} ({_first_line(error)}); prepare it again") from error
+            raise AlexNetError(f"{folder}: damaged split {split!r} ({first_line(error)}); prepare it again") from error
         return source
 
     validation = read(config.validation_split) if config.validation_split else None
@@ -264,10 +265,6 @@ def _feature_keys(builder: Any, folder: Path) -> tuple[str, str]:
         missing = "image" if image_key is None else "class label"
         raise AlexNetError(f"{folder}: has no {missing} among its features; use a data set for image classification")
     return image_key, label_key
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 # Validation
