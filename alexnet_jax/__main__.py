@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -56,11 +57,13 @@ def main() -> NoReturn:
     """Runs the command in ``sys.argv`` and exits: 0 well, 2 for usage, 1 for other errors, 128 + n by signal n."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    if not debug:
+        sys.unraisablehook = lambda raised: None  # callbacks of libraries that give up with what has failed already
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
-        print("alexnet: interrupted", file=sys.stderr)
-        sys.exit(130)
+        print("alexnet: interrupted", file=sys.stderr, flush=True)
+        os._exit(130)  # threads of XLA may be compiling: leave without tearing down what they use
     except BrokenPipeError:
         sys.exit(1)  # the reader of our output has gone
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
@@ -44,7 +45,8 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each file that it handles
+        for name in ("absl", "asyncio"):  # Orbax reports each file that it handles, and all that its threads raise
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         best = BestN(get_metric_fn=_error, reverse=True, n=1, keep_checkpoints_without_metrics=False)
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
@@ -66,11 +68,28 @@ class Checkpoints:
             return
         items = {"state": ocp.args.StandardSave(state), "digests": ocp.args.JsonSave(array_digests(state))}
         metrics = None if error is None else {"top1_error": error}
-        self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics)
+        with self._saving():
+            self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics)
 
     def wait(self) -> None:
-        """Returns once everything is on disk."""
-        self._manager.wait_until_finished()
+        """Returns once everything is on disk.
+
+        Raises AlexNetError, as ``save`` does, where it cannot be written.
+        """
+        with self._saving():
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _saving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # what a full disk makes Orbax raise has no common class
+            said = str(error)
+            reason = "no space is left" if "No space left" in said or "File too large" in said else first_line(error)
+            raise AlexNetError(
+                f"{self._folder}: a checkpoint could not be written ({reason}); make room and run the same command, "
+                "it goes on from the checkpoint before"
+            ) from error
 
     def restore(self, like: TrainState, which: Which = "latest") -> TrainState | None:
         """The latest or best state, in the form of ``like``; None where none was saved.

@@ -7,6 +7,7 @@ The command line is generated from these classes, so a flag and a field are the 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -30,11 +31,11 @@ def _check_fields(config: Any, names: tuple[str, ...], allowed: Callable[[Any], 
 
 
 def _check_positive(config: Any, *names: str) -> None:
-    _check_fields(config, names, lambda value: value > 0, "use a number above 0")
+    _check_fields(config, names, lambda value: 0 < value < math.inf, "use a number above 0")
 
 
 def _check_not_negative(config: Any, *names: str) -> None:
-    _check_fields(config, names, lambda value: value >= 0, "use 0 or more")
+    _check_fields(config, names, lambda value: 0 <= value < math.inf, "use 0 or more")
 
 
 def _check_share(config: Any, *names: str) -> None:
@@ -358,7 +359,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _check_positive(self, "batch_size", "epochs", "evaluate_every", "checkpoint_every", "log_every")
-        _check_not_negative(self, "seed")
+        _check_fields(self, ("seed",), lambda value: 0 <= value < 2**32, "use 0 to 4294967295")
         remedy = f"use at least {self.model.image_size}, the net's crop, or a smaller model.image_size"
         _check(self.data.image_size >= self.model.image_size, "data.image_size", self.data.image_size, remedy)
         examples = self.data.train_examples
@@ -390,5 +391,8 @@ def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any
         name, before, after = prefix + entry.name, getattr(old, entry.name), getattr(new, entry.name)
         if dataclasses.is_dataclass(before):
             yield from differences(before, after, f"{name}.")
+        elif isinstance(before, tuple) and len(before) == len(after) and all(map(dataclasses.is_dataclass, before)):
+            for index, pair in enumerate(zip(before, after, strict=True)):
+                yield from differences(*pair, f"{name}.{index}.")
         elif before != after:
             yield name, before, after

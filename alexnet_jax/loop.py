@@ -64,6 +64,11 @@ def train(
     """
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
+    if config.schedule.rule == "plateau" and data.validation is None:
+        raise UsageError(
+            "schedule.rule is 'plateau': nothing is held out to validate on; use --data.validation_share 0.1, "
+            "--data.validation_split, or --schedule.rule steps"
+        )
     layout = choose_layout(config, devices)
     workdir.claim(config, data.class_names)
     checkpoints = Checkpoints(workdir.checkpoints, warn=partial(console.print, highlight=False, soft_wrap=True))
@@ -79,10 +84,11 @@ def train(
         state = run.go_on(state)
     checkpoints.wait()
     state = layout.collect(state)
-    if stop.signal is None:
+    finished = int(state.step) == config.steps
+    if finished:
         draw_curves(workdir.read_metrics(), config, workdir.curves)
         draw_filters(state.params, config.model, workdir.filters)
-    return Result(int(state.step), tree_digest(state.params), stop.signal)
+    return Result(int(state.step), tree_digest(state.params), None if finished else stop.signal)
 
 
 def restore(
@@ -191,7 +197,10 @@ class _Run:
         splits = self._splits() if evaluates else []
         errors = {split: self._evaluate(state, step, split, rate) for split in splits}
         if "validation" in errors:
-            state = state.replace(plateau=observe_error(state.plateau, errors["validation"], self.config.schedule))
+            plateau = observe_error(state.plateau, errors["validation"], self.config.schedule)
+            if self.config.schedule.rule == "plateau" and int(plateau.drops) > int(state.plateau.drops):
+                self.display.say(f"step {step}: the validation error stopped improving, the learning rate drops")
+            state = state.replace(plateau=plateau)
         self.checkpoints.save(self.layout.collect(state), errors.get("validation", errors.get("test")))
         return state
 

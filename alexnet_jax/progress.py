@@ -33,7 +33,9 @@ class Display:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("compiling the first step ...", total=steps, completed=done)
+        self._task = self._bar.add_task(
+            "compiling the first step ..." if done < steps else "", total=steps, completed=done
+        )
 
     def __enter__(self) -> Display:
         self._bar.start()

@@ -78,7 +78,7 @@ def _variant_name(config: ModelConfig) -> str:
 def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:
     """What is about to happen: net, devices, data, steps."""
     model = config.model
-    share = "half of every layer" if len(held) > 1 else "every layer whole"
+    share = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
     kind = next(iter(held)).device_kind
     holds = ", ".join(f"{size:,} bytes on device {device.id}" for device, size in held.items())
     idle = jax.device_count() - len(held)

@@ -16,6 +16,8 @@ from alexnet_jax.errors import AlexNetError, UsageError
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
 """Fields that change nothing in the net that a run ends with."""
 
+_MOST_NAMED = 5
+
 Row = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ class WorkDir:
         """
         try:
             return cattrs.structure(json.loads(self.config.read_text()), TrainConfig)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise AlexNetError(
                 f"{self.root}: no run is here (no config.json); `alexnet train --workdir` makes one"
             ) from error
@@ -61,6 +63,8 @@ class WorkDir:
 
         Raises UsageError where they differ in what a run cannot change; it may get more epochs.
         """
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"--workdir is {self.root}: this is a file; name a folder, or one that can be made")
         if self.has_begun:
             self._check_same_run(self.read_config(), config)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -69,13 +73,15 @@ class WorkDir:
 
     def _check_same_run(self, old: TrainConfig, new: TrainConfig) -> None:
         parts = [
-            f"{name} is {before!r} there and {after!r} here"
+            f"{name} is {_short(before)} there and {_short(after)} here"
             for name, before, after in differences(old, new)
             if name not in MAY_DIFFER and not (name == "epochs" and after > before)
         ]
         if parts:
+            more = f"; and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
             raise UsageError(
-                f"{self.root} holds another run: {'; '.join(parts)}; use another --workdir, or the same values"
+                f"{self.root} holds another run: {'; '.join(parts[:_MOST_NAMED])}{more}; use another --workdir, or the "
+                "same values"
             )
 
     def keep_metrics_until(self, step: int) -> None:
@@ -102,6 +108,11 @@ class WorkDir:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def replace_file(path: Path, content: str) -> None:

@@ -69,7 +69,8 @@ def digest_in(text):
 def test_a_run_shows_what_it_does_and_leaves_its_files(run):
     said = (run / "said.txt").read_text()
     assert re.search(
-        r"devices  2 x cpu, half of every layer on each: ([\d,]+) bytes on device 0, \1 bytes on device 1", said
+        r"devices  2 x cpu, half of every layer and its velocity on each: ([\d,]+) bytes on device 0, \1 bytes on",
+        said,
     )
     assert "2 classes, 24 images to train, 10 to test" in said
     assert "4 epochs x 3 steps x 8 images = 12 steps, from the start" in said
@@ -93,7 +94,7 @@ def test_a_finished_run_says_so_and_more_epochs_extend_it(run, tmp_path):
     more = alexnet("train", "--workdir", workdir, "--epochs", 6, "--devices", 1)
     assert more.returncode == 0, more.stderr
     assert "going on from step 12" in more.stdout
-    assert "every layer whole on each" in more.stdout
+    assert "every layer and its velocity on each" in more.stdout
     assert len(WorkDir(workdir).read_metrics()) == 12 + 2 + 6 + 1
     refused = alexnet("train", "--workdir", workdir, "--optimizer.momentum", 0.5)
     assert refused.returncode == 2
@@ -233,6 +234,10 @@ def test_variants_and_summary_are_tables(monkeypatch, capsys):
         ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot share it"),
         ("train --model.image_size 40", "data.image_size is 32: use at least 40"),
         ("train --devices 3", "--devices is 3"),
+        ("train --seed 99999999999", "seed is 99999999999: use 0 to 4294967295"),
+        ("train --optimizer.learning_rate inf", "optimizer.learning_rate is inf"),
+        ("train --schedule.rule plateau", "nothing is held out to validate on; use --data.validation_share"),
+        ("train --data.validation_share 0.99999", "hold out less"),
         ("train --batch_size 9000", "batch_size is 9000: use at most 5000"),
         ("summary papr", "unknown variant 'papr': did you mean paper?"),
         ("evaluate", "workdir|PATH"),

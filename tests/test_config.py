@@ -85,6 +85,13 @@ def test_a_folder_takes_more_epochs_and_nothing_else(tmp_path):
     for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):
         with pytest.raises(UsageError, match=rf"{next(iter(change))}.* there and .* here"):
             workdir.claim(dataclasses.replace(config, **({"epochs": config.epochs + 1} | change)), ())
+    other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_plain"))
+    with pytest.raises(UsageError, match="holds another run") as error:
+        workdir.claim(other, ())
+    assert len(str(error.value)) < 500
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="this is a file"):
+        WorkDir(tmp_path / "file").claim(config, ())
 
 
 def test_metrics_are_cut_at_the_step_and_at_a_half_written_row(tmp_path):

@@ -31,4 +31,6 @@ def decode_image(encoded: bytes | Path, size: int, channels: int) -> UInt8[np.nd
 
 def _reason(error: Exception) -> str:
     """Pillow's words, without the place that the caller names."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return "cannot identify the format" if "cannot identify" in str(error) else str(error)

@@ -282,5 +282,5 @@ def _hold_out(source: Source, share: float, seed: tuple[int, int]) -> tuple[Part
     order = np.random.default_rng(seed).permutation(len(source))
     held_out = max(1, round(share * len(source)))
     if held_out >= len(source):
-        raise AlexNetError(f"{source!r}: too few to hold {share} of them out; add images")
+        raise UsageError(f"a share of {share} is all of the {len(source)} images: hold out less, or add images")
     return Part(source, np.sort(order[held_out:])), Part(source, np.sort(order[:held_out]))
