@@ -5,8 +5,8 @@
 trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, whole on one
 device and as two towers on two, from the same weights, with dropout. A difference is max |a - b| / max |b| within an
 array; that of the gradients is taken between the velocities after the step: the gradients times the rate, and the
-decay. Each of three draws is told: where one brings the two largest values of a pooling window within a rounding of
-each other, the two ways may choose differently, and one pixel's gradient goes elsewhere.
+decay. Each of three draws is told: where the two largest values of a pooling window are as near as the
+roundings before them, the two ways may choose differently, and one pixel's gradient goes elsewhere.
 """
 
 from __future__ import annotations
