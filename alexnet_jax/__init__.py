@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step
     from alexnet_jax.train_state import TrainState, create_train_state
     from alexnet_jax.variants import variant
+    from alexnet_jax.weights.files import load_weights
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ _HOMES = {
     "UsageError": "errors",
     "create_train_state": "train_state",
     "eval_step": "steps",
+    "load_weights": "weights.files",
     "loss_fn": "steps",
     "predict_step": "steps",
     "preset": "presets",
@@ -47,6 +49,7 @@ __all__ = [
     "UsageError",
     "create_train_state",
     "eval_step",
+    "load_weights",
     "loss_fn",
     "predict_step",
     "preset",

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train a net, or go on where a run stopped",
     "evaluate": "errors of a trained net on a whole split",
     "predict": "the five best classes for image files",
+    "convert": "weights of PyTorch, of Caffe or of a run, as safetensors",
     "variants": "the named nets and what they count",
     "summary": "a net's layers, shapes, parameters and MACs",
 }
@@ -49,8 +50,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if parsed.command not in COMMANDS:
         raise unknown_name("command", parsed.command, COMMANDS)
-    cli = importlib.import_module("alexnet_jax.cli")
-    return getattr(cli, parsed.command)(parsed.rest)
+    return importlib.import_module(f"alexnet_jax.commands.{parsed.command}").main(parsed.rest)
 
 
 def main() -> NoReturn:

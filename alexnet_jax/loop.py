@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from alexnet_jax.checkpoint import Checkpoints, Which, tree_digest
+from alexnet_jax.checkpoint import Checkpoints, tree_digest
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.sources import DataSet, Example, open_dataset
@@ -26,7 +27,9 @@ from alexnet_jax.progress import Display
 from alexnet_jax.report import describe_run, draw_curves, draw_filters
 from alexnet_jax.schedule import observe_error
 from alexnet_jax.steps import Metrics
-from alexnet_jax.train_state import TrainState, create_train_state
+from alexnet_jax.train_state import TrainState, create_train_state, train_state_form
+from alexnet_jax.weights.files import read_weights
+from alexnet_jax.weights.transfer import begin_with
 from alexnet_jax.workdir import Row, WorkDir
 
 
@@ -71,14 +74,12 @@ def train(
         )
     layout = choose_layout(config, devices)
     workdir.claim(config, data.class_names)
-    checkpoints = Checkpoints(workdir.checkpoints, warn=partial(console.print, highlight=False, soft_wrap=True))
-    state = _restore_or_create(config, data, workdir, checkpoints)
-    state = layout.place(state)
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    checkpoints = Checkpoints(workdir.checkpoints, warn=say)
+    state = layout.place(_restore_or_create(config, data, workdir, checkpoints, say))
 
     start = int(state.step)
-    console.print(
-        describe_run(config, workdir.root, data, bytes_per_device(state), start), highlight=False, soft_wrap=True
-    )
+    say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
     with StopRequest() as stop, Display(console, config.steps, start) as display:
         run = _Run(config, data, layout, workdir, checkpoints, display, stop)
         state = run.go_on(state)
@@ -91,38 +92,25 @@ def train(
     return Result(int(state.step), tree_digest(state.params), None if finished else stop.signal)
 
 
-def restore(
-    config: TrainConfig, workdir: WorkDir, which: Which = "latest", warn: Callable[[str], None] = print
+def _restore_or_create(
+    config: TrainConfig, data: DataSet, workdir: WorkDir, checkpoints: Checkpoints, say: Callable[[str], None]
 ) -> TrainState:
-    """The latest or best state of the run in ``workdir``, in canonical form.
-
-    Raises AlexNetError where there is none that can be read.
-    """
-    state = None
-    if workdir.checkpoints.exists():
-        state = Checkpoints(workdir.checkpoints, warn).restore(_state_form(config), which)
-    if state is None:
-        raise AlexNetError(f"{workdir.root}: has no checkpoint yet; train for longer")
-    return state
-
-
-def _restore_or_create(config: TrainConfig, data: DataSet, workdir: WorkDir, checkpoints: Checkpoints) -> TrainState:
     """The latest state, with whatever the folder has of later steps removed, or the first."""
-    state = checkpoints.restore(_state_form(config))
+    state = checkpoints.restore(train_state_form(config))
     if state is None:
-        statistics = measure_statistics(data.train, per_pixel=config.augment.mean == "pixel")
-        state = jax.jit(partial(create_train_state, config))(_keys(config)[0], statistics)
+        state = _create(config, data, say)
     checkpoints.discard_after(int(state.step))
     workdir.keep_metrics_until(int(state.step))
     return state
 
 
-def _state_form(config: TrainConfig) -> TrainState:
-    """Shapes and types of the arrays of a state."""
-    form = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
-    channels, size = config.model.channels, config.data.image_size
-    mean = (size, size, channels) if config.augment.mean == "pixel" else (channels,)
-    return form.replace(statistics=form.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))
+def _create(config: TrainConfig, data: DataSet, say: Callable[[str], None]) -> TrainState:
+    create = jax.jit(partial(create_train_state, config))
+    first_key, _ = _keys(config)
+    if config.init is None:
+        return create(first_key, measure_statistics(data.train, per_pixel=config.augment.mean == "pixel"))
+    weights = read_weights(Path(config.init), warn=say)
+    return begin_with(weights, create(first_key, weights.statistics), config, say)
 
 
 def _keys(config: TrainConfig) -> tuple[jax.Array, jax.Array]:

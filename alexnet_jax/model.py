@@ -37,11 +37,13 @@ def _first_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConf
     if layer.kernel_stddev is None:
         kernel_key, bias_key = jax.random.split(key)
         reach = math.prod(shape[:-1]) ** -0.5
+        kernel = jax.random.uniform(kernel_key, (math.prod(shape),), jnp.float32, -reach, reach)
         return {
-            "kernel": jax.random.uniform(kernel_key, shape, jnp.float32, -reach, reach),
+            "kernel": kernel.reshape(shape),
             "bias": jax.random.uniform(bias_key, shape[-1:], jnp.float32, -reach, reach),
         }
-    kernel = layer.kernel_stddev * jax.random.normal(key, shape, jnp.float32)
+    # drawn in one row, since XLA takes several times as long to compile a draw of four axes
+    kernel = layer.kernel_stddev * jax.random.normal(key, (math.prod(shape),), jnp.float32).reshape(shape)
     return {"kernel": kernel, "bias": jnp.full(shape[-1:], layer.bias, jnp.float32)}
 
 
@@ -58,15 +60,22 @@ class AlexNet(nn.Module):
 
     Inside a map over an axis called ``tower_axis`` each device holds one slice of every layer's output channels.
     A layer that reads all towers gathers them first (paper, section 3.5: conv3 and the dense layers).
+
+    With ``fully_convolutional`` the same parameters slide over images of any size from ``config.image_size`` on: the
+    dense layers read windows of the last pooling, and the logits are a map (batch, rows, columns, classes). On an
+    image of one crop's size the map has one place, the ordinary logits. On a larger one it is the dense layers at
+    each place of that image's last pooling, and not the net on crop after crop: where convolutions pad, a crop sees
+    zeros at its edge and the larger image shows what is there.
     """
 
     config: ModelConfig
     tower_axis: str | None = None
+    fully_convolutional: bool = False
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "batch height width channels"], train: bool = False
-    ) -> Float[Array, "batch classes"]:
+    ) -> Float[Array, "batch *map classes"]:
         """Logits for ``images``, as the class says."""
         config = self.config
         x = images
@@ -102,9 +111,19 @@ class AlexNet(nn.Module):
         return layers.convolve(x, kernel, conv, groups) + bias.reshape(1, 1, 1, -1)
 
     def _dense(self, name: str, dense: DenseConfig, x: Array) -> Array:
-        units = self._gather(x).reshape(x.shape[0], -1)
+        units = self._gather(x)
+        if self.fully_convolutional:
+            return self._dense_as_convolution(name, dense, units)
+        units = units.reshape(x.shape[0], -1)
         kernel, bias = self._layer(name, (units.shape[-1],), dense)
         return units @ kernel + bias.reshape(1, -1)
+
+    def _dense_as_convolution(self, name: str, dense: DenseConfig, x: Array) -> Array:
+        """The first dense layer's window is what it reads of an image of ``image_size``; the others' is one pixel."""
+        side = list(self.config.image_sizes())[-1][1] if name == self.config.dense_names[0] else 1
+        kernel, bias = self._layer(name, (side * side * x.shape[-1],), dense)
+        windows = kernel.reshape(side, side, x.shape[-1], -1)
+        return layers.convolve(x, windows, ConvConfig(windows.shape[-1], side), groups=1) + bias.reshape(1, 1, 1, -1)
 
     def _gather(self, x: Array) -> Array:
         """The channels of every tower, side by side."""

@@ -23,7 +23,9 @@ def _scale_by_rates() -> optax.GradientTransformationExtraArgs:
         updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None, *, rates: Rates, **_: Any
     ) -> tuple[optax.Updates, optax.EmptyState]:
         def scale(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
-            return -(rates.bias if is_bias(path) else rates.kernel) * update
+            rate = rates.bias if is_bias(path) else rates.kernel
+            factor = rates.layers.get(path[0].key)
+            return -(rate if factor is None else rate * factor) * update
 
         return jax.tree_util.tree_map_with_path(scale, updates), state
 

@@ -75,9 +75,13 @@ def _variant_name(config: ModelConfig) -> str:
     )
 
 
+def describe_net(config: ModelConfig) -> str:
+    """Name, towers and size of a net in one line."""
+    return f"{_variant_name(config)}: {config.towers} tower(s), {summarize_model(config).parameters:,} parameters"
+
+
 def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:
     """What is about to happen: net, devices, data, steps."""
-    model = config.model
     share = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
     kind = next(iter(held)).device_kind
     holds = ", ".join(f"{size:,} bytes on device {device.id}" for device, size in held.items())
@@ -85,7 +89,7 @@ def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.
     validation = "" if data.validation is None else f", {len(data.validation):,} to validate"
     begin = f"going on from step {start:,}" if start else "from the start"
     lines = {
-        "net": f"{_variant_name(model)}: {model.towers} tower(s), {summarize_model(model).parameters:,} parameters",
+        "net": describe_net(config.model),
         "devices": f"{len(held)} x {kind}, {share} on each: {holds}" + (f"; {idle} more not used" if idle else ""),
         "data": f"{config.data.dataset}: {len(data.class_names):,} classes, {len(data.train):,} images to train"
         f"{validation}, {len(data.test):,} to test",

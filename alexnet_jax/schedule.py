@@ -40,6 +40,8 @@ class Rates(flax.struct.PyTreeNode):
 
     kernel: Float[Array, ""]
     bias: Float[Array, ""]
+    layers: dict[str, Float[Array, ""]] = flax.struct.field(default_factory=dict)
+    """What multiplies both in a layer that has a rate of its own."""
 
 
 def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Rates:
@@ -57,4 +59,16 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
     shares = jnp.array([schedule.factor**count for count in range(most + 1)], jnp.float32)[drops]
     bias_rate = optimizer.learning_rate if optimizer.bias_learning_rate is None else optimizer.bias_learning_rate
     bias_shares = shares if schedule.biases == "follow" else jnp.ones((), jnp.float32)
-    return Rates(kernel=optimizer.learning_rate * shares, bias=bias_rate * bias_shares)
+    return Rates(
+        kernel=optimizer.learning_rate * shares,
+        bias=bias_rate * bias_shares,
+        layers=_layer_factors(step, config),
+    )
+
+
+def _layer_factors(step: Int[Array, ""], config: TrainConfig) -> dict[str, Float[Array, ""]]:
+    factors: dict[str, Float[Array, ""]] = {}
+    for layer, epoch, factor in sorted(config.schedule.layer_rates, key=lambda entry: entry[1]):
+        begin = round(epoch * config.steps_per_epoch) if epoch > 0 else 0
+        factors[layer] = jnp.where(step >= begin, jnp.float32(factor), factors.get(layer, jnp.float32(1)))
+    return factors | dict.fromkeys(config.optimizer.frozen, jnp.float32(0))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.augment import center_crop, ten_crops, training_crops
@@ -36,13 +36,23 @@ def loss_fn(
     """Mean cross-entropy in nats of ``batch`` in training, and its metrics; ``params`` stand in for the state's.
 
     Crops, reflections, colours and dropout come from ``key`` and ``state.step``, so one key serves a whole run.
+    Frozen layers get a gradient of zero.
     """
+    frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}  # so XLA need not compute it
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-    images = training_crops(batch["image"], augment_key, state.statistics, config.augment, config.model.image_size)
+    images = training_crops(
+        batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _noisy(state, config)
+    )
     net = AlexNet(config.model, tower_axis)
-    logits: Array = net.apply({"params": params}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
+    logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
     metrics = summarize(logits, batch["label"])
     return metrics["loss"], metrics
+
+
+def _noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
+    """Whether colours are still noisy at this step."""
+    until = config.augment.colour_noise_until
+    return until is None or state.step < round(until * config.steps_per_epoch)
 
 
 def train_step(

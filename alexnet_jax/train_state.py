@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import flax.struct
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
@@ -42,3 +46,11 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
         plateau=Plateau.start(),
         statistics=published_statistics(model.channels) if statistics is None else statistics,
     )
+
+
+def train_state_form(config: TrainConfig) -> TrainState:
+    """Shapes and types of the arrays of a state, as a run of ``config`` saves it."""
+    form = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
+    channels, size = config.model.channels, config.data.image_size
+    mean = (size, size, channels) if config.augment.mean == "pixel" else (channels,)
+    return form.replace(statistics=form.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))

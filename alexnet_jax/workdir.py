@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
 from alexnet_jax.config import TrainConfig, differences
+from alexnet_jax.config.text import config_from_json, config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError
 
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
@@ -44,12 +42,12 @@ class WorkDir:
         Raises AlexNetError where there is none, or none that can be read.
         """
         try:
-            return cattrs.structure(json.loads(self.config.read_text()), TrainConfig)
+            return config_from_json(self.config.read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise AlexNetError(
                 f"{self.root}: no run is here (no config.json); `alexnet train --workdir` makes one"
             ) from error
-        except Exception as error:  # cattrs has no common class
+        except (OSError, ValueError) as error:
             raise AlexNetError(
                 f"{self.config}: cannot be read as a config; restore it, or train in another folder"
             ) from error
@@ -68,7 +66,7 @@ class WorkDir:
         if self.has_begun:
             self._check_same_run(self.read_config(), config)
         self.root.mkdir(parents=True, exist_ok=True)
-        replace_file(self.config, json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+        replace_file(self.config, config_to_json(config) + "\n")
         replace_file(self.classes, "".join(f"{name}\n" for name in class_names))
 
     def _check_same_run(self, old: TrainConfig, new: TrainConfig) -> None:

@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from alexnet_jax.config import AugmentConfig
-from alexnet_jax.data.augment import center_crop, ten_crops, training_crops
+from alexnet_jax.data.augment import _resized_crops, center_crop, ten_crops, training_crops
 from alexnet_jax.data.statistics import (
     COMPONENT_STDDEVS,
     COMPONENTS,
@@ -98,3 +99,56 @@ def test_published_statistics_of_grey_and_of_other_channels():
     assert grey.colour_covariance.shape == (1, 1)
     with pytest.raises(UsageError, match=r"model\.channels is 4"):
         published_statistics(4)
+
+
+def test_neighbours_share_a_crop_and_a_reflection():
+    config = AugmentConfig(colour_noise=0.0, mean="colour", images_per_crop=4)
+    crops = np.asarray(training_crops(ramp(1600), jax.random.key(0), zero_statistics(), config, 6)).reshape(400, 4, -1)
+    np.testing.assert_array_equal(crops, np.broadcast_to(crops[:, :1], crops.shape))
+    assert len({crop.tobytes() for crop in crops[:, 0]}) == 18  # 3 x 3 places, mirrored or not
+
+
+def test_while_there_is_noise_pixels_are_divided():
+    config = AugmentConfig(reflect=False, colour_noise=1e-9, mean="colour", colour_noise_divisor=1.25)
+    images, key = jnp.full((2, 4, 4, 3), 50, jnp.uint8), jax.random.key(0)
+    for noisy, want in ((jnp.array(True), 40.0), (jnp.array(False), 50.0)):
+        crops = training_crops(images, key, zero_statistics(), config, 4, noisy)
+        np.testing.assert_allclose(crops, np.full(crops.shape, want), rtol=1e-5)
+
+
+RESIZED = AugmentConfig(crop="resized", reflect=False, colour_noise=0.0, mean="colour")
+
+
+def test_resized_parts_are_smooth_pictures_of_themselves():
+    """Of a ramp, a part resized is a ramp again: its slope tells the part's sides, its values its place."""
+    crops = np.asarray(training_crops(ramp(300, 64), jax.random.key(0), zero_statistics(), RESIZED, 16))
+    inner = crops[:, 4:12, 4:12]
+    heights, widths = (16 * np.diff(inner[..., axis], axis=axis + 1).mean(axis=(1, 2)) for axis in (0, 1))
+    shares, ratios = heights * widths / 64**2, widths / heights
+    assert 0.075 < shares.min() < 0.15
+    assert 0.9 < shares.max() <= 1.0001
+    assert 0.7 < ratios.min() < 0.8
+    assert 1.25 < ratios.max() < 1.4
+    middle = inner[..., 0].mean(axis=(1, 2))
+    assert (middle + 0.5 >= heights / 2 - 0.5).all()
+    assert (middle + 0.5 <= 64 - heights / 2 + 0.5).all()
+
+
+def test_parts_are_resized_as_pillow_does():
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+    parts = [(0, 0, 48, 48), (5, 11, 20, 30), (30, 2, 9, 9)]
+    found = _resized_crops(jnp.asarray(images), jnp.array(parts, jnp.float32), zero_statistics(), 16)
+    for image, (top, left, height, width), crop in zip(images, parts, found, strict=True):
+        for channel in range(3):
+            picture = Image.fromarray(image[..., channel].astype(np.float32))
+            box = (left, top, left + width, top + height)
+            want = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR, box))
+            # Pillow's windows see no pixel outside the part
+            np.testing.assert_allclose(crop[2:-2, 2:-2, channel], want[2:-2, 2:-2], atol=0.01)
+
+
+def test_the_mean_image_goes_with_the_resized_part():
+    images = ramp(8, 32)
+    statistics = zero_statistics(jnp.asarray(images[0], jnp.float32))
+    crops = training_crops(images, jax.random.key(0), statistics, RESIZED, 12)
+    np.testing.assert_allclose(crops, np.zeros(crops.shape), atol=1e-4)

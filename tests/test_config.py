@@ -4,13 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alexnet_jax.config import ConvConfig, DataConfig, Dropout, MaxPool, OptimizerConfig, ScheduleConfig, differences
+from alexnet_jax.config import (
+    AugmentConfig,
+    ConvConfig,
+    DataConfig,
+    Dropout,
+    MaxPool,
+    OptimizerConfig,
+    ScheduleConfig,
+    differences,
+)
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.variants import VARIANTS, variant
 from alexnet_jax.workdir import WorkDir
 
 PAPER = variant("paper")
+
+
+def frozen(layer):
+    return dataclasses.replace(preset("quickstart"), optimizer=OptimizerConfig(frozen=(layer,)))
+
+
+def slowed(*entry):
+    return dataclasses.replace(preset("quickstart"), schedule=ScheduleConfig("steps", layer_rates=(entry,)))
 
 
 @pytest.mark.parametrize(
@@ -41,8 +58,16 @@ PAPER = variant("paper")
             "data.image_size is 32: use at least 224",
         ),
         (lambda: dataclasses.replace(preset("quickstart"), batch_size=6000), "batch_size is 6000: use at most 5000"),
+        (lambda: frozen("conv9"), "optimizer.frozen is 'conv9': use one of conv1,"),
+        (lambda: slowed("conv9", 0, 1), "schedule.layer_rates is 'conv9': use one of conv1,"),
+        (lambda: slowed("conv1", 0, -1), "schedule.layer_rates is .*use 0 or more"),
+        (lambda: AugmentConfig(crop="resized", mean_crop="center"), "augment.mean_crop is 'center': use 'same'"),
+        (
+            lambda: dataclasses.replace(preset("quickstart"), augment=AugmentConfig(images_per_crop=5)),
+            "augment.images_per_crop is 5: use a share of the batch, 32",
+        ),
         (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
-        (lambda: preset("zzz"), "unknown preset 'zzz': there are cifar10, quickstart"),
+        (lambda: preset("zzz"), "unknown preset 'zzz': there are cifar10, imagenet_caffe"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(make, message):

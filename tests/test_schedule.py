@@ -7,6 +7,7 @@ from conftest import tiny_config
 
 from alexnet_jax.config import DataConfig, OptimizerConfig, ScheduleConfig
 from alexnet_jax.errors import UsageError
+from alexnet_jax.presets import preset
 from alexnet_jax.schedule import Plateau, learning_rates, observe_error
 
 
@@ -56,3 +57,20 @@ def test_steps_need_the_length_of_an_epoch():
     config = tiny_config(data=DataConfig(image_size=72))
     with pytest.raises(UsageError, match="train_examples"):
         learning_rates(jnp.array(0), Plateau.start(), config)
+
+
+def test_layers_may_have_rates_of_their_own_from_an_epoch_on():
+    schedule = ScheduleConfig(
+        "steps", epochs=(2,), layer_rates=(("conv1", 1, 0.1), ("conv1", 3, 0.0), ("fc8", 0, 10.0))
+    )
+    rates = rates_at([0, 3, 4, 11, 12], schedule=schedule)  # 4 steps an epoch
+    assert [pytest.approx(float(rate.layers["conv1"])) for rate in rates] == [1.0, 1.0, 0.1, 0.1, 0.0]
+    assert [float(rate.layers["fc8"]) for rate in rates] == [10.0] * 5
+    assert all(set(rate.layers) == {"conv1", "fc8"} for rate in rates)
+
+
+def test_the_originals_first_layer_slows_down_and_stands_still():
+    config = dataclasses.replace(preset("imagenet_original"), model=tiny_config("original").model)
+    at = [learning_rates(jnp.array(epoch * config.steps_per_epoch), Plateau.start(), config) for epoch in (66, 67, 72)]
+    assert [float(rate.kernel * rate.layers["conv1"]) for rate in at] == pytest.approx([1e-4, 1e-5, 0.0])
+    assert float(at[0].bias) == pytest.approx(0.02)

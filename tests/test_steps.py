@@ -144,3 +144,26 @@ def test_public_names_are_there_and_documented(name):
 def test_presets_and_configs_are_hashable():
     assert isinstance(hash(alexnet_jax.preset("quickstart")), int)
     assert isinstance(alexnet_jax.preset("quickstart"), TrainConfig)
+
+
+def test_frozen_layers_stay_as_they_are_and_a_factor_scales_the_step(state, batch):
+    schedule = dataclasses.replace(CONFIG.schedule, layer_rates=(("fc3", 0, 0.5),))
+    optimizer = dataclasses.replace(CONFIG.optimizer, frozen=("conv1",))
+    config = dataclasses.replace(CONFIG, schedule=schedule, optimizer=optimizer)
+    plain, found = (step(state, batch, KEY, config=item)[0].params for item in (CONFIG, config))
+    np.testing.assert_array_equal(found["conv1"]["kernel"], state.params["conv1"]["kernel"])
+    np.testing.assert_array_equal(found["conv1"]["bias"], state.params["conv1"]["bias"])
+    assert_close(found["conv2"], plain["conv2"])
+    moved, half = (tree["fc3"]["kernel"] - state.params["fc3"]["kernel"] for tree in (plain, found))
+    np.testing.assert_allclose(half, 0.5 * moved, rtol=1e-2, atol=1e-6)
+
+
+def test_noise_ends_at_its_epoch(state, batch):
+    augment = AugmentConfig(colour_noise=5.0, colour_noise_until=2)  # 4 steps an epoch
+    config, quiet = (
+        dataclasses.replace(CONFIG, augment=item) for item in (augment, dataclasses.replace(augment, colour_noise=0.0))
+    )
+    for at_step, same in ((7, False), (8, True)):
+        there = state.replace(step=jnp.array(at_step, jnp.int32))
+        losses = [float(step(there, batch, KEY, config=item)[1]["loss"]) for item in (config, quiet)]
+        assert (losses[0] == pytest.approx(losses[1], rel=1e-6)) == same

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from alexnet_jax.config import AugmentConfig
 from alexnet_jax.data.statistics import Statistics, principal_components
@@ -15,18 +17,28 @@ Crops = Float[Array, "batch size size channels"]
 
 
 def training_crops(
-    images: Stored, key: PRNGKeyArray, statistics: Statistics, config: AugmentConfig, size: int
+    images: Stored,
+    key: PRNGKeyArray,
+    statistics: Statistics,
+    config: AugmentConfig,
+    size: int,
+    noisy: Bool[Array, ""] | bool = True,
 ) -> Crops:
-    """A random crop of each image, mirrored or not, in noisy colours (paper, section 4.1), minus the mean."""
+    """A random crop of each image, mirrored or not, in ``noisy`` colours (paper, section 4.1), minus the mean."""
     crop_key, reflect_key, colour_key = jax.random.split(key, 3)
     batch, stored = images.shape[:2]
-    offsets = jax.random.randint(crop_key, (batch, 2), 0, stored - size + 1)
-    crops = _crops(images, offsets, statistics, config, size)
+    views = batch // config.images_per_crop
+    if config.crop == "resized":
+        crops = _resized_crops(images, _random_parts(crop_key, batch, stored), statistics, size)
+    else:
+        offsets = jax.random.randint(crop_key, (views, 2), 0, stored - size + 1)
+        crops = _crops(images, jnp.repeat(offsets, config.images_per_crop, 0), statistics, config, size)
     if config.reflect:
-        mirrored = jax.random.bernoulli(reflect_key, 0.5, (batch, 1, 1, 1))
-        crops = jnp.where(mirrored, crops[:, :, ::-1], crops)
+        mirrored = jnp.repeat(jax.random.bernoulli(reflect_key, 0.5, (views,)), config.images_per_crop)
+        crops = jnp.where(mirrored.reshape(batch, 1, 1, 1), crops[:, :, ::-1], crops)
     if config.colour_noise > 0:
-        crops = crops + _colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
+        noise = _colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
+        crops = jnp.where(noisy, (crops + noise) / config.colour_noise_divisor, crops)
     return _scale(crops, statistics, config)
 
 
@@ -64,6 +76,40 @@ def _crops(images: Stored, offsets: Array, statistics: Statistics, config: Augme
     if config.mean_crop == "center":
         return crops - _square(mean, jnp.full((2,), (mean.shape[0] - size) // 2), size)[None]
     return crops - jax.vmap(lambda offset: _square(mean, offset, size))(offsets)
+
+
+_SHARES = (0.08, 1.0)  # of the image's area
+_LOG_RATIOS = (math.log(3 / 4), math.log(4 / 3))  # of width to height
+_TRIES = 10
+
+
+def _random_parts(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "batch 4"]:
+    """Top, left, height and width in whole pixels of a part of each image, drawn as torchvision's RandomResizedCrop.
+
+    The first of ten draws that fits into the image counts, or else the whole image.
+    """
+    share_key, ratio_key, place_key = jax.random.split(key, 3)
+    area = stored**2 * jax.random.uniform(share_key, (batch, _TRIES), jnp.float32, *_SHARES)
+    ratio = jnp.exp(jax.random.uniform(ratio_key, (batch, _TRIES), jnp.float32, *_LOG_RATIOS))
+    sides = jnp.round(jnp.sqrt(jnp.stack([area / ratio, area * ratio], -1)))
+    fits = jnp.all((sides > 0) & (sides <= stored), -1)
+    first = jnp.take_along_axis(sides, jnp.argmax(fits, -1).reshape(batch, 1, 1), 1)[:, 0]
+    sides = jnp.where(fits.any(-1).reshape(batch, 1), first, float(stored))
+    corners = jnp.floor(jax.random.uniform(place_key, (batch, 2), jnp.float32) * (stored - sides + 1.0))
+    return jnp.concatenate([corners, sides], -1)
+
+
+def _resized_crops(images: Stored, parts: Float[Array, "batch 4"], statistics: Statistics, size: int) -> Crops:
+    """The ``parts`` of the images, minus the mean there, resized to ``size`` with antialiased linear interpolation."""
+    mean = statistics.mean if statistics.mean.ndim == 3 else statistics.mean.reshape(1, 1, -1)
+
+    def resize(image: Array, part: Array) -> Array:
+        corner, scale = part[:2], size / part[2:]
+        shape = (size, size, image.shape[-1])
+        pixels = image.astype(jnp.float32) - mean
+        return jax.image.scale_and_translate(pixels, shape, (0, 1), scale, -corner * scale, "linear")
+
+    return jax.vmap(resize)(images, parts)
 
 
 def _scale(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:

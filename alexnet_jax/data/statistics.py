@@ -18,6 +18,10 @@ CHANNEL_MEANS = (127.30, 119.72, 104.91)
 COMPONENT_STDDEVS = (121.780, 37.094, 19.721)
 COMPONENTS = ((-0.5635, -0.5762, -0.5920), (-0.7126, -0.0235, 0.7012), (0.4180, -0.8170, 0.3973))
 
+# Of ImageNet as torchvision's recipes have them, RGB in 0..1; and Caffe's usual mean colour, RGB in 0..255.
+_TORCHVISION_MEANS, _TORCHVISION_STDDEVS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CAFFE_MEANS = (123.0, 117.0, 104.0)
+
 _LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as Pillow turns colour into grey
 
 
@@ -42,6 +46,25 @@ def published_statistics(channels: int) -> Statistics:
     elif channels != 3:
         raise UsageError(f"model.channels is {channels}: pass statistics, published ones are for 1 or 3 channels")
     return Statistics(jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32))
+
+
+def torchvision_statistics(channels: int) -> Statistics:
+    """The mean and standard deviation of each channel that torchvision's recipes use, in 0..255.
+
+    The covariance holds nothing else, so it is no source of colour noise. Raises UsageError as
+     ``published_statistics``.
+    """
+    published_statistics(channels)
+    means, stddevs = 255.0 * np.array(_TORCHVISION_MEANS), 255.0 * np.array(_TORCHVISION_STDDEVS)
+    if channels == 1:
+        means, stddevs = means @ np.array([_LUMA]).T, stddevs @ np.array([_LUMA]).T
+    return Statistics(jnp.asarray(means, jnp.float32), jnp.asarray(np.diag(np.square(stddevs)), jnp.float32))
+
+
+def caffe_statistics(mean_image: Float[np.ndarray, "size size channels"] | None) -> Statistics:
+    """Caffe's mean image of a training set, RGB in 0..255, or its usual mean colour; the published covariance."""
+    mean = _CAFFE_MEANS if mean_image is None else mean_image
+    return Statistics(jnp.asarray(mean, jnp.float32), published_statistics(3).colour_covariance)
 
 
 def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> Statistics:

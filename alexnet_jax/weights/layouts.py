@@ -25,7 +25,7 @@ def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: 
     Raises AlexNetError for a layer that is missing or has another shape.
     """
     params = {}
-    for name, shape in _channels_first_shapes(config).items():
+    for name, shape in layer_shapes(config).items():
         if name not in layers:
             raise AlexNetError(f"{name} is missing: the weights hold {', '.join(layers)}")
         kernel, bias = np.asarray(layers[name]["kernel"]), np.asarray(layers[name]["bias"])
@@ -33,14 +33,17 @@ def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: 
             raise AlexNetError(f"{name} has the shapes {kernel.shape} and {bias.shape}, not {shape} and {shape[:1]}")
         if name == "conv1" and bgr:
             kernel = kernel[:, ::-1]
-        params[name] = {"kernel": _to_ours(kernel, name, config), "bias": bias}
+        params[name] = {
+            "kernel": _to_ours(kernel, name, config).astype(np.float32),
+            "bias": np.array(bias, np.float32),
+        }
     return params
 
 
 def to_channels_first(params: PyTree, config: ModelConfig, bgr: bool) -> Layers:
     """The inverse of ``from_channels_first``."""
     layers = {}
-    for name, shape in _channels_first_shapes(config).items():
+    for name, shape in layer_shapes(config).items():
         kernel = _to_theirs(np.asarray(params[name]["kernel"]), name, config).reshape(shape)
         if name == "conv1" and bgr:
             kernel = kernel[:, ::-1]
@@ -48,7 +51,8 @@ def to_channels_first(params: PyTree, config: ModelConfig, bgr: bool) -> Layers:
     return layers
 
 
-def _channels_first_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of each layer's kernel in the layout of Caffe and PyTorch, in order."""
     shapes: dict[str, tuple[int, ...]] = {}
     read = config.channels
     for number, conv in enumerate(config.convs, start=1):

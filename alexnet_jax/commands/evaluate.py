@@ -1,0 +1,59 @@
+"""``alexnet evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from alexnet_jax.commands.console import parse
+from alexnet_jax.errors import UsageError
+
+
+@dataclass(frozen=True)
+class EvaluateArguments:
+    """Errors of a trained net on a whole split, every example counted once."""
+
+    net: tyro.conf.Positional[Path]
+    """The folder of a run, or a file of weights."""
+    views: Literal["center", "ten-crop"] = "center"
+    """The centre; or corners, centre and their reflections, probabilities averaged (paper, section 4.1)."""
+    split: Literal["test", "validation", "train"] = "test"
+    checkpoint: Literal["latest", "best"] = "latest"
+    """The last state, or that with the smallest validation error (test error, where nothing was held out)."""
+    dataset: str | None = None
+    """Another data set than the net's own: as --data.dataset of `alexnet train`."""
+    data_dir: str | None = None
+    """Where TFDS data sets are now, if not where the run had them."""
+    variant: str | None = None
+    """Which net a file of weights is of, where its shapes do not tell."""
+    devices: int | None = None
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the errors in one line."""
+    parsed = parse(EvaluateArguments, arguments, "evaluate")
+    from alexnet_jax.commands.trained import load_trained
+
+    net = load_trained(parsed.net, parsed.checkpoint, parsed.variant, parsed.devices)
+    from alexnet_jax import evaluation
+    from alexnet_jax.data.sources import open_dataset
+
+    data_config = replace(
+        net.config.data,
+        dataset=parsed.dataset or net.config.data.dataset,
+        data_dir=parsed.data_dir or net.config.data.data_dir,
+    )
+    data = open_dataset(data_config, net.config.model.channels)
+    net.check_classes(data.class_names, data.where)
+    source = getattr(data, parsed.split)
+    if source is None:
+        raise UsageError("--split is validation: this run held nothing out; use test or train")
+    result = evaluation.evaluate(net.state, net.layout, source, parsed.views)
+    print(
+        f"{parsed.split}, {parsed.views}, step {int(net.state.step):,}, {result['count']:,} images: "
+        f"top-1 error {result['top1_error']:.2%}, top-5 error {result['top5_error']:.2%}, loss {result['loss']:.4f}"
+    )
+    return 0

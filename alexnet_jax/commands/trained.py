@@ -1,0 +1,49 @@
+"""A trained net on its devices, as the subcommands that ask it need it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from alexnet_jax.checkpoint import Which
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.errors import UsageError
+from alexnet_jax.parallel import Layout, choose_layout, use_virtual_devices
+from alexnet_jax.train_state import TrainState
+from alexnet_jax.weights.files import Weights, read_weights
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained net, ready to be asked."""
+
+    config: TrainConfig
+    layout: Layout
+    state: TrainState
+    class_names: tuple[str, ...]
+
+    def class_name(self, label: int) -> str:
+        """What people call the class ``label``."""
+        return self.class_names[label] if label < len(self.class_names) else f"class {label}"
+
+    def check_classes(self, names: tuple[str, ...], where: Path) -> None:
+        """Raises UsageError where the data set at ``where`` has other classes, ``names``, than the net has learned."""
+        if len(names) > self.config.model.classes:
+            raise UsageError(f"{where}: has {len(names)} classes, and the net has {self.config.model.classes}")
+        if self.class_names and names != self.class_names:
+            theirs = next(name for name, ours in zip(names, self.class_names, strict=False) if name != ours)
+            raise UsageError(f"{where}: has a class {theirs!r}, which is not what the net has learned at that place")
+
+
+def load_weights_of(net: Path, checkpoint: Which, variant: str | None) -> Weights:
+    """The weights in the work folder or file ``net``; what is wrong with a checkpoint is said."""
+    use_virtual_devices()
+    return read_weights(net, variant, checkpoint=checkpoint, warn=lambda line: print(line, file=sys.stderr))
+
+
+def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
+    """The net in the work folder or file ``net``, on as many devices as ``devices`` says."""
+    weights = load_weights_of(net, checkpoint, variant)
+    layout = choose_layout(weights.config, devices)
+    return Trained(weights.config, layout, layout.place(weights.state()), weights.class_names)

@@ -1,0 +1,110 @@
+"""Where the sources of AlexNet disagree, as a page made from the configs: who does what, and the field that switches it.
+
+    uv run python experiments/disagreements.py
+
+writes experiments/results/disagreements.md; a test holds it to the configs.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alexnet_jax.config import ModelConfig, TrainConfig
+from alexnet_jax.presets import PRESETS
+from alexnet_jax.variants import VARIANTS
+
+PAGE = Path(__file__).parent / "results" / "disagreements.md"
+
+HEAD = """# Where the sources disagree
+
+Made from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and so a
+flag of `alexnet train`; the table says which net or recipe has which value. Where a field belongs to a layer, the values
+are those of its layers in order, and the flag takes the layer's place from 0: `--model.convs.0.padding 2`. A field that
+is alike everywhere is left out. What each value was read from stands in the docstrings of `alexnet_jax/variants.py` and
+`alexnet_jax/presets.py`.
+"""
+
+# not what a source says of AlexNet, but of its data, or of how long and how often
+LEFT_OUT = {"data", "epochs", "evaluate_every", "checkpoint_every", "log_every", "seed", "init", "model"}
+# for other images, or this project's own
+OTHER_NETS = {"small", "cifar10_plain", "cifar10_norm", "cifar10_tanh"}
+
+
+def field_texts(kind: type) -> dict[str, str]:
+    """What the class says of each field, in the string below it."""
+    body = ast.parse(inspect.getsource(kind)).body[0].body
+    texts = {}
+    for entry, after in zip(body, body[1:], strict=False):
+        if isinstance(entry, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            texts[entry.target.id] = " ".join(str(after.value.value).split())
+    return texts
+
+
+def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Name, text and value of every field, those of a tuple of layers together."""
+    texts = field_texts(type(config))
+    for entry in dataclasses.fields(config):
+        name, value = prefix + entry.name, getattr(config, entry.name)
+        if dataclasses.is_dataclass(value):
+            yield from flat(value, f"{name}.")
+        elif isinstance(value, tuple) and value and all(map(dataclasses.is_dataclass, value)):
+            layers = [list(flat(layer)) for layer in value]
+            for entries in zip(*layers, strict=True):
+                yield f"{name}.N.{entries[0][0]}", entries[0][1], tuple(value for _, _, value in entries)
+        else:
+            yield name, texts.get(entry.name, ""), value
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return (
+            " · ".join(shown(part) if not isinstance(part, tuple) else " ".join(map(str, part)) for part in value)
+            or "–"
+        )
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def section(configs: dict[str, ModelConfig] | dict[str, TrainConfig], prefix: str, left_out: set[str]) -> Iterator[str]:
+    """One heading and table for each field in which ``configs`` differ."""
+    fields = {name: dict_of(config, prefix) for name, config in configs.items()}
+    first = next(iter(configs.values()))
+    for name, text, _ in flat(first, prefix):
+        values: dict[str, list[str]] = {}
+        for source, found in fields.items():
+            if counts(name, found):
+                values.setdefault(shown(found[name]), []).append(source)
+        if len(values) > 1 and name.split(".")[0] not in left_out:
+            yield f"\n### `{name}`\n\n{text}\n\n| value | who |\n| --- | --- |"
+            yield from (f"| {value} | {', '.join(who)} |" for value, who in values.items())
+
+
+def counts(name: str, fields: dict[str, Any]) -> bool:
+    """Whether the field plays a part: the constants of an operation that a net has not do not."""
+    for operation in ("local_response_norm", "spatial_response_norm"):
+        if name.startswith(f"model.{operation}."):
+            return any(operation in then for then in fields["model.convs.N.then"])
+    if name.startswith("augment.colour_noise_"):
+        return fields["augment.colour_noise"] > 0
+    if name.endswith(".bias"):
+        return fields[name.replace(".bias", ".kernel_stddev")][0] is not None
+    return True
+
+
+def dict_of(config: Any, prefix: str) -> dict[str, Any]:
+    return {name: value for name, _, value in flat(config, prefix)}
+
+
+def page() -> str:
+    nets = {name: make() for name, make in VARIANTS.items() if name not in OTHER_NETS}
+    recipes = {name: make() for name, make in PRESETS.items() if name.startswith("imagenet")}
+    lines = [HEAD, "## The nets", *section(nets, "model.", set()), "\n## The recipes", *section(recipes, "", LEFT_OUT)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
