@@ -33,3 +33,8 @@ def first_line(error: Exception) -> str:
     """What another library's ``error`` says, short enough to quote; its class where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__
+
+
+def printable(name: str) -> str:
+    """A name out of a file, fit for a line of text: short, and without line ends or terminal codes."""
+    return name[:80].encode("unicode_escape").decode()

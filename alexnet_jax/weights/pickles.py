@@ -1,0 +1,149 @@
+"""Pickles read as data: nothing that a file names is imported or called.
+
+Python's own unpickler calls what it is told to, allocates what a length says, and hashes any key; this one knows only
+the opcodes that ``torch.save`` writes, and gives each global the meaning that its caller lists. The opcodes are those
+of pickle protocols 2 to 5 (documented in the standard library's ``pickletools``).
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Iterable, Mapping
+from types import UnionType
+from typing import Any, BinaryIO
+
+from alexnet_jax.errors import AlexNetError, printable
+
+_MOST_OPCODES = 200_000
+"""A checkpoint of AlexNet has some thousands. The bound keeps a file of empty dicts from filling the memory."""
+
+_MARK = object()
+
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": _MARK}
+_ARGUMENTS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
+_ARGUMENTS |= {"BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> Any:
+    """The value that the pickle at ``stream`` describes; the stream then stands behind it.
+
+    ``known`` says what stands for each global, such as ``collections.OrderedDict``, and ``persistent`` what stands for
+    each persistent identity. ``stream`` must not allocate what it cannot deliver, as ``io.BytesIO`` does not.
+
+    Raises AlexNetError for any other global or opcode, and where the pickle is cut off or makes no sense.
+    """
+    machine = _Machine(known, persistent)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if count == _MOST_OPCODES:
+                raise AlexNetError(f"holds over {count:,} values besides its tensors; save the model's state_dict()")
+            machine.step(opcode.name, argument)
+        (value,) = machine.stack
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        raise AlexNetError("is damaged, or torch.save did not write it; fetch it again") from error
+    return value
+
+
+def ordered_dict(pairs: list[Any] | None = None) -> dict[str | int, Any]:
+    """What stands for ``collections.OrderedDict``: Python 2 passes the entries, Python 3 sets them later.
+
+    Empties ``pairs``, so that a file cannot have the same ones copied again and again.
+    """
+    entries: dict[str | int, Any] = {}
+    if pairs is not None:
+        _set_items(entries, _of_type(pairs, list))
+        pairs.clear()
+    return entries
+
+
+def _of_type(value: Any, kind: type | UnionType) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(kind)
+    return value
+
+
+def _set_items(entries: dict[str | int, Any], pairs: Iterable[tuple[Any, Any]]) -> None:
+    for key, value in pairs:  # other keys, such as deep tuples, can take for ever to hash
+        entries[_of_type(key, str | int)] = value
+
+
+class _Machine:
+    """The stack and the memo that pickle opcodes work on."""
+
+    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any]):
+        self._known = known
+        self._persistent = persistent
+        self._memo: dict[int, Any] = {}
+        self.stack: list[Any] = []
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Carries out one opcode."""
+        stack = self.stack
+        if opcode in _CONSTANTS:
+            stack.append(_CONSTANTS[opcode])
+        elif opcode in _ARGUMENTS:
+            stack.append(argument)
+        elif opcode in _TUPLES:
+            stack.append(tuple(self._pop(_TUPLES[opcode])))
+        else:
+            self._step(opcode, argument)
+
+    def _step(self, opcode: str, argument: Any) -> None:
+        stack = self.stack
+        match opcode:
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "TUPLE":
+                stack.append(tuple(self._pop_to_mark()))
+            case "APPEND" | "APPENDS":
+                values = self._pop(1) if opcode == "APPEND" else self._pop_to_mark()
+                _of_type(stack[-1], list).extend(values)
+            case "SETITEM" | "SETITEMS":
+                values = self._pop(2) if opcode == "SETITEM" else self._pop_to_mark()
+                _set_items(_of_type(stack[-1], dict), zip(values[::2], values[1::2], strict=True))
+            case "BINPUT" | "LONG_BINPUT":
+                self._memo[argument] = stack[-1]
+            case "MEMOIZE":
+                self._memo[len(self._memo)] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(self._memo[argument])
+            case "GLOBAL":
+                stack.append(self._global(*argument.split(" ", 1)))
+            case "STACK_GLOBAL":
+                stack.append(self._global(*self._pop(2)))
+            case "BINPERSID":
+                stack.append(self._persistent(stack.pop()))
+            case "REDUCE":
+                function, arguments = self._pop(2)
+                stack.append(function(*_of_type(arguments, tuple)))
+            case "BUILD":  # attributes of a dict: torch keeps the modules' versions there
+                stack.pop()
+                _of_type(stack[-1], dict)
+            case _:
+                raise AlexNetError(f"holds the pickle opcode {opcode}, which torch.save does not write for tensors")
+
+    def _global(self, module: str, name: str) -> Any:
+        full_name = f"{_of_type(module, str)}.{_of_type(name, str)}"
+        if full_name not in self._known:
+            raise AlexNetError(
+                f"holds {printable(full_name)}, and a weights file may hold tensors only; save the model's state_dict()"
+            )
+        return self._known[full_name]
+
+    def _pop(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise IndexError(count)
+        values = self.stack[-count:]
+        del self.stack[-count:]
+        return values
+
+    def _pop_to_mark(self) -> list[Any]:
+        values = []
+        while (value := self.stack.pop()) is not _MARK:
+            values.append(value)
+        return values[::-1]
