@@ -1,4 +1,4 @@
-"""Where the sources of AlexNet disagree, as a page made from the configs: who does what, and the field that switches it.
+"""Where the sources of AlexNet disagree, as a page made from the configs: who does what, and what switches it.
 
     uv run python experiments/disagreements.py
 
@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import inspect
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ PAGE = Path(__file__).parent / "results" / "disagreements.md"
 HEAD = """# Where the sources disagree
 
 Made from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and so a
-flag of `alexnet train`; the table says which net or recipe has which value. Where a field belongs to a layer, the values
-are those of its layers in order, and the flag takes the layer's place from 0: `--model.convs.0.padding 2`. A field that
+flag of `alexnet train`; the table says which net or recipe has which value. Where a field belongs to a layer, the
+values are those of its layers in order, and the flag takes the layer's place from 0: `--model.convs.0.padding 2`. A
+field that
 is alike everywhere is left out. What each value was read from stands in the docstrings of `alexnet_jax/variants.py` and
 `alexnet_jax/presets.py`.
 """
@@ -39,7 +41,7 @@ def field_texts(kind: type) -> dict[str, str]:
     """What the class says of each field, in the string below it."""
     body = ast.parse(inspect.getsource(kind)).body[0].body
     texts = {}
-    for entry, after in zip(body, body[1:], strict=False):
+    for entry, after in pairwise(body):
         if isinstance(entry, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             texts[entry.target.id] = " ".join(str(after.value.value).split())
     return texts
@@ -64,7 +66,7 @@ def shown(value: Any) -> str:
     if isinstance(value, tuple):
         return (
             " · ".join(shown(part) if not isinstance(part, tuple) else " ".join(map(str, part)) for part in value)
-            or "–"
+            or "none"
         )
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -53,17 +53,19 @@ def test_a_state_dict_of_torchvision_gives_the_judges_parameters(suffix):
 
 @pytest.mark.parametrize("suffix", [".caffemodel", "_v1.caffemodel"])
 def test_a_caffemodel_tells_its_net_and_gives_the_judges_parameters(suffix):
-    config, params = alexnet_jax.load_weights(f"{CAFFE}{suffix}", None if suffix == ".caffemodel" else "caffe_alexnet")
+    config, params = alexnet_jax.load_weights(f"{CAFFE}{suffix}")
     model = tiny("caffe_alexnet")
-    if suffix == ".caffemodel":
-        assert dataclasses.replace(config, dropout=model.dropout) == model
+    assert dataclasses.replace(config, dropout=model.dropout) == model
+    assert alexnet_jax.load_weights(f"{CAFFE}{suffix}", "caffe_alexnet")[0] == config
     assert_same(params, draw("caffe_alexnet", model, seed=1, batch=6)[0])
 
 
 def test_a_mean_image_of_caffe_is_subtracted_and_a_mean_colour_without_one():
     with_mean = read_weights(Path(f"{CAFFE}.caffemodel"), mean=JUDGES / "caffe" / "tiny_mean.binaryproto")
     assert (with_mean.config.augment.mean, with_mean.config.data.image_size) == ("pixel", 67)
-    drawn = 2 * np.random.RandomState(2).standard_normal((1, 3, 67, 67)) + np.reshape([104.91, 119.72, 127.30], (3, 1, 1))
+    drawn = 2 * np.random.RandomState(2).standard_normal((1, 3, 67, 67)) + np.reshape(
+        [104.91, 119.72, 127.30], (3, 1, 1)
+    )
     np.testing.assert_allclose(with_mean.statistics.mean, drawn[0, ::-1].transpose(1, 2, 0), rtol=1e-6)
     without = read_weights(Path(f"{CAFFE}.caffemodel"))
     assert without.config.augment.mean == "colour"
@@ -129,14 +131,6 @@ def test_every_named_net_goes_through_torchvisions_layout(tmp_path):
         assert layers["features.0.weight"].shape == (8, 3, 11, 11)
 
 
-def copied(tmp_path, name, change):
-    """The file of a trained net with its arrays and metadata changed."""
-    path = tmp_path / f"{name}.safetensors"
-    arrays, metadata = change()
-    save_file(arrays, path, metadata)
-    return path
-
-
 def test_a_damaged_file_of_ours_is_refused_in_one_line(trained, tmp_path):
     write_weights(trained, tmp_path / "net.safetensors")
     arrays = load_file(tmp_path / "net.safetensors")
@@ -196,7 +190,10 @@ def test_what_cannot_be_read_or_written_is_refused(trained, tmp_path):
         (lambda: read_weights(Path(__file__)), "in work folders or in files ending in .safetensors, .pth, .pt"),
         (lambda: read_weights(tmp_path / "other.safetensors"), "holds 'backbone.weight', which is no layer"),
         (lambda: read_weights(tmp_path / "part.safetensors"), "has no kernel and bias|no named net"),
-        (lambda: read_weights(Path(f"{TORCH}.pth")), "has the shapes of no named net: say which net it is with --variant"),
+        (
+            lambda: read_weights(Path(f"{TORCH}.pth")),
+            "has the shapes of no named net: say which net it is with --variant",
+        ),
         (lambda: read_weights(Path(f"{TORCH}.pth"), "torchvison"), "did you mean torchvision"),
         (lambda: read_weights(Path(f"{TORCH}.pth"), "paper"), "conv2 has the shapes"),
         (lambda: read_weights(Path(f"{TORCH}.pth"), "cifar10_plain"), "holds the layers conv1, .* and the net has"),
@@ -230,5 +227,5 @@ def test_a_run_of_another_net_cannot_begin_with_it(trained):
     with pytest.raises(UsageError, match=r"model\..* is .*: net.safetensors has"):
         begin_with(trained, new, other)
     other = dataclasses.replace(config, augment=dataclasses.replace(config.augment, divide_by_stddev=True))
-    with pytest.raises(UsageError, match="augment.divide_by_stddev is True: net.safetensors has False"):
+    with pytest.raises(UsageError, match=r"augment\.divide_by_stddev is True: net.safetensors has False"):
         begin_with(trained, new, other)

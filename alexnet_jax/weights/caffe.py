@@ -62,7 +62,7 @@ class CaffeLayer:
     """Caffe's name for the type: Convolution, LRN, Pooling, InnerProduct, ReLU ..."""
     arrays: tuple[np.ndarray, ...]
     """Kernel (out, in / group, height, width) or (out, in), then bias (out,); for other kinds as stored. Read-only."""
-    settings: Mapping[str, float | str]
+    settings: Mapping[str, int | float | str]
     """What tells nets apart, with Caffe's defaults where the file leaves them out. LRN: local_size, alpha, beta, k,
     norm_region. Convolution: kernel_size, stride, pad, dilation, group. Pooling: pool, kernel_size, stride, pad.
     Where two sides differ, kernel_h and kernel_w stand for kernel_size, and so on."""
@@ -163,7 +163,7 @@ def _array(blob: Any, where: str) -> np.ndarray:
     return np.frombuffer(numbers, dtype).reshape(shape)
 
 
-def _settings(layer: Any, kind: str) -> dict[str, float | str]:
+def _settings(layer: Any, kind: str) -> dict[str, int | float | str]:
     if kind == "LRN":
         norm = layer.lrn_param
         numbers = {name: _decimal(getattr(norm, name)) for name in ("alpha", "beta", "k")}
@@ -184,8 +184,8 @@ def _decimal(number: float) -> float:
     return float(str(np.float32(number)))
 
 
-def _windows(parameter: Any) -> dict[str, float | str]:
-    settings: dict[str, float | str] = {}
+def _windows(parameter: Any) -> dict[str, int | float | str]:
+    settings: dict[str, int | float | str] = {}
     for name, stem, default in (("kernel_size", "kernel", 0), ("stride", "stride", 1), ("pad", "pad", 0)):
         sides = (getattr(parameter, name), getattr(parameter, f"{stem}_h"), getattr(parameter, f"{stem}_w"))
         both, height, width = (list(side) for side in sides)

@@ -97,9 +97,9 @@ def read_weights(
     model = None if variant is None else named_variant(variant)
     try:
         return _READERS[path.suffix](path, model, mean)
-    except (AlexNetError, UsageError) as error:
-        text = str(error)
-        raise type(error)(text if text.startswith((str(path), str(mean))) else f"{path}: {text}") from error
+    except AlexNetError as error:
+        names = tuple(file.name for file in (path, mean) if file is not None)
+        raise type(error)(str(error) if str(error).startswith(names) else f"{path}: {error}") from error
 
 
 def _read_workdir(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
@@ -145,7 +145,8 @@ def _foreign(recipe: TrainConfig, model: ModelConfig, layers: Layers, statistics
 def _read_caffe(path: Path, model: ModelConfig | None, mean: Path | None) -> Weights:
     net = read_caffemodel(path)
     layers = layers_of_caffe(net)
-    model = recognize_caffe(net) if model is None else with_widths(model, layers)
+    model = with_widths(recognize_caffe(net) if model is None else model, layers)
+    model = model if net.image_size is None else replace(model, image_size=net.image_size)
     statistics = caffe_statistics(None if mean is None else read_mean(mean))
     return _foreign(imagenet_caffe(), model, layers, statistics, bgr=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from alexnet_jax.config import LocalResponseNorm, ModelConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.variants import VARIANTS, variant
-from alexnet_jax.weights.caffe import CaffeLayer, CaffeNet
+from alexnet_jax.weights.caffe import CaffeNet
 from alexnet_jax.weights.layouts import Layers, layer_shapes
 
 _OPERATIONS = {"ReLU": "relu", "TanH": "tanh", "LRN": "local_response_norm", "Pooling": "max_pool"}
@@ -107,7 +107,7 @@ def layers_of_caffe(net: CaffeNet) -> Layers:
 
 
 def recognize_caffe(net: CaffeNet) -> ModelConfig:
-    """Which of Caffe's nets has the operations of ``net`` in their order, with its widths and constants.
+    """Which of Caffe's nets has the operations of ``net`` in their order, with the constants of its normalisation.
 
     Raises AlexNetError where none has.
     """
@@ -115,8 +115,7 @@ def recognize_caffe(net: CaffeNet) -> ModelConfig:
         config = variant(name)
         if [conv.then for conv in config.convs] == _operations(net):
             norm = _local_response_norm(net, config)
-            config = with_widths(replace(config, local_response_norm=norm), layers_of_caffe(net))
-            return config if net.image_size is None else replace(config, image_size=net.image_size)
+            return replace(config, local_response_norm=norm)
     kinds = " ".join(layer.kind for layer in net.layers)
     raise AlexNetError(f"is neither bvlc_alexnet nor CaffeNet: its layers are {kinds[:200]}")
 
