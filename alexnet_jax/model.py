@@ -13,20 +13,21 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from alexnet_jax import layers
 from alexnet_jax.config import ConvConfig, DenseConfig, ModelConfig
 
-_SHORT_NAMES = {
+SHORT_NAMES = {
     "relu": "relu",
     "tanh": "tanh",
     "local_response_norm": "norm",
     "spatial_response_norm": "rnorm",
     "max_pool": "pool",
 }
+"""What an operation's output is called, before the number of its layer."""
 
 
 def intermediate_names(config: ModelConfig) -> list[str]:
     """The names of what ``AlexNet(config)`` can be asked for, in the order in which an image meets them."""
     names = []
     for number, conv in enumerate(config.convs, start=1):
-        names += [f"conv{number}", *(f"{_SHORT_NAMES[operation]}{number}" for operation in conv.then)]
+        names += [f"conv{number}", *(f"{SHORT_NAMES[operation]}{number}" for operation in conv.then)]
     for name in config.dense_names[:-1]:
         layer, drop = [name, f"relu{name[2:]}"], [f"drop{name[2:]}"]
         names += layer + drop if config.dropout.place == "after" else drop + layer
@@ -84,7 +85,7 @@ class AlexNet(nn.Module):
                 x = self._gather(x)
             x = self._record(f"conv{number}", self._convolve(f"conv{number}", conv, x))
             for operation in conv.then:
-                x = self._record(f"{_SHORT_NAMES[operation]}{number}", self._operate(operation, x))
+                x = self._record(f"{SHORT_NAMES[operation]}{number}", self._operate(operation, x))
 
         for name, dense in zip(config.dense_names, config.dense, strict=False):
             if config.dropout.place == "before":

@@ -79,6 +79,19 @@ def train_step(
     return state, metrics | {"learning_rate": rates.kernel}
 
 
+def logits_step(
+    state: TrainState, images: Array, *, config: TrainConfig, tower_axis: str | None = None
+) -> Float[Array, "batch classes"]:
+    """Logits of the centre crops of uint8 images (batch, height, width, channels) as stored."""
+    crops = center_crop(images, state.statistics, config.augment, config.model.image_size)
+    return _test_logits(state, crops, config, tower_axis)
+
+
+def _test_logits(state: TrainState, crops: Array, config: TrainConfig, tower_axis: str | None) -> Array:
+    net = AlexNet(config.model, tower_axis)
+    return net.apply({"params": state.params}, crops, train=False)  # type: ignore[return-value]
+
+
 def predict_step(
     state: TrainState,
     images: Array,
@@ -91,14 +104,12 @@ def predict_step(
 
     ``views="ten-crop"`` averages the probabilities of ten crops (paper, section 4.1).
     """
-    net = AlexNet(config.model, tower_axis)
+    if views == "center":
+        return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
 
     def log_probabilities(crops: Array) -> Array:
-        logits: Array = net.apply({"params": state.params}, crops, train=False)  # type: ignore[assignment]
-        return jax.nn.log_softmax(logits)
+        return jax.nn.log_softmax(_test_logits(state, crops, config, tower_axis))
 
-    if views == "center":
-        return log_probabilities(center_crop(images, state.statistics, config.augment, config.model.image_size))
     crops = ten_crops(images, state.statistics, config.augment, config.model.image_size)
     return jax.nn.logsumexp(lax.map(log_probabilities, crops), axis=0) - jnp.log(crops.shape[0])
 

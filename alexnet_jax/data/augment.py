@@ -115,7 +115,7 @@ def _resized_crops(images: Stored, parts: Float[Array, "batch 4"], statistics: S
 def _scale(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:
     if not config.divide_by_stddev:
         return crops
-    return crops / jnp.sqrt(jnp.diag(statistics.colour_covariance)).reshape(1, 1, 1, -1)
+    return crops / statistics.colour_stddev.reshape(1, 1, 1, -1)
 
 
 def _colour_noise(

@@ -32,6 +32,11 @@ class Statistics(flax.struct.PyTreeNode):
     """The mean image at the stored size, or the mean colour."""
     colour_covariance: Float[Array, "channels channels"]
 
+    @property
+    def colour_stddev(self) -> Float[Array, " channels"]:
+        """Standard deviation of each channel."""
+        return jnp.sqrt(jnp.diag(self.colour_covariance))
+
 
 def published_statistics(channels: int) -> Statistics:
     """ImageNet's mean colour and colour covariance as the authors stored them; for one channel, those of its grey.
