@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "errors of a trained net on a whole split",
     "predict": "the five best classes for image files",
     "convert": "weights of PyTorch, of Caffe or of a run, as safetensors",
+    "export": "a trained net as a StableHLO or ONNX file",
     "variants": "the named nets and what they count",
     "summary": "a net's layers, shapes, parameters and MACs",
 }

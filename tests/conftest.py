@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
+import io
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax.__main__ import main
 from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.parallel import use_virtual_devices
 from alexnet_jax.variants import variant
@@ -56,6 +61,29 @@ def tiny_config(name: str = "paper", **changes: object) -> TrainConfig:
         epochs=1,
     )
     return dataclasses.replace(config, **changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def alexnet(*arguments: object, cwd: Path | None = None) -> Done:
+    """Runs the command to its end in this process, which has imported and compiled already."""
+    out, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.multiple(sys, argv=["alexnet", *map(str, arguments)], unraisablehook=sys.unraisablehook),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        contextlib.chdir(cwd or Path.cwd()),
+        pytest.raises(SystemExit) as leaving,
+    ):
+        main()
+    return Done(leaving.value.code or 0, out.getvalue(), errors.getvalue())
 
 
 @pytest.fixture

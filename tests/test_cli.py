@@ -14,28 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import alexnet
 from PIL import Image
 
-from alexnet_jax import __main__ as command
+from alexnet_jax.presets import preset
 from alexnet_jax.workdir import WorkDir
 
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
 # a run of seconds: the quick run's net on a few photos
 FAST = ["--batch_size", "8", "--log_every", "1", "--evaluate_every", "2"]
-
-
-def alexnet(*arguments):
-    """Runs the command to its end."""
-    return subprocess.run([*ALEXNET, *map(str, arguments)], capture_output=True, text=True, timeout=240)
-
-
-def quietly(monkeypatch, capsys, *arguments):
-    """Runs the command in this process, for what ends before anything is computed. Gives status, output, errors."""
-    monkeypatch.setattr(sys, "argv", ["alexnet", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leaving:
-        command.main()
-    said = capsys.readouterr()
-    return leaving.value.code or 0, said.out, said.err
 
 
 @pytest.fixture(scope="module")
@@ -207,12 +194,10 @@ def test_help_and_version_import_nothing_heavy():
     assert done.stdout == "False\n"
 
 
-def test_variants_and_summary_are_tables(monkeypatch, capsys):
-    status, out, _ = quietly(monkeypatch, capsys, "variants")
-    assert status == 0
+def test_variants_and_summary_are_tables():
+    out = alexnet("variants").stdout
     assert re.search(r"^original +60,965,224 +724,406,816 +224 x 224 +1,000 ", out, re.MULTILINE)
-    status, out, _ = quietly(monkeypatch, capsys, "summary", "paper")
-    assert status == 0
+    out = alexnet("summary", "paper").stdout
     assert re.search(r"^conv2 +27 x 27 x 256 +307,456 +223,948,800$", out, re.MULTILINE)
     assert re.search(r"^total +60,965,224 +724,406,816$", out, re.MULTILINE)
     assert re.search(r"^parameters +232.56 MB", out, re.MULTILINE)
@@ -245,37 +230,33 @@ def test_variants_and_summary_are_tables(monkeypatch, capsys):
         ("--wrong", "unrecognized|unknown"),
     ],
 )
-def test_wrong_usage_is_one_line_and_status_2(monkeypatch, capsys, tmp_path, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    status, _, errors = quietly(monkeypatch, capsys, *arguments.split())
-    assert status == 2, errors
-    assert re.fullmatch(rf"alexnet: error: .*({message}).*\n", errors), errors
+def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
+    done = alexnet(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(rf"alexnet: error: .*({message}).*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())  # nothing is left behind
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("evaluate nowhere", "nowhere: no run is here"),
+        ("evaluate nowhere", "nowhere: no such file or folder"),
         ("evaluate empty", "empty: has no checkpoint yet"),
-        ("predict nowhere cat.jpg", "nowhere: no run is here"),
+        ("predict nowhere cat.jpg", "nowhere: no such file or folder"),
         ("train --workdir broken", "config.json: cannot be read"),
         ("train --workdir bare", "no run is here"),
         ("train --data.dataset ./few", "holds 1 class folder"),
     ],
 )
-def test_what_is_wrong_outside_is_one_line_and_status_1(monkeypatch, capsys, tmp_path, arguments, message):
-    from alexnet_jax.presets import preset
-
-    monkeypatch.chdir(tmp_path)
+def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, message):
     (tmp_path / "few" / "cats").mkdir(parents=True)
     (tmp_path / "broken" / "checkpoints" / "1").mkdir(parents=True)
     (tmp_path / "bare" / "checkpoints" / "1").mkdir(parents=True)  # its config was lost
     (tmp_path / "broken" / "config.json").write_text('{"model": ')
     WorkDir(tmp_path / "empty").claim(preset("quickstart"), ())
-    status, _, errors = quietly(monkeypatch, capsys, *arguments.split())
-    assert status == 1, errors
-    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", errors), errors
+    done = alexnet(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
 
 
 def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path):
@@ -296,6 +277,7 @@ def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path):
 
 
 def test_debug_shows_where(tmp_path):
-    done = alexnet("--debug", "evaluate", tmp_path)
+    command = [sys.executable, "-m", "alexnet_jax", "--debug", "evaluate", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Traceback" in done.stderr
     assert "no run is here" in done.stderr

@@ -138,9 +138,9 @@ def check_layers(layers, judge, part, tolerance):
             assert difference(values, judge[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
 
 
-def test_two_towers_see_what_caffe_sees():
+@pytest.mark.parametrize("name", CAFFE)
+def test_two_towers_see_what_caffe_sees(name):
     """Caffe's normalisation reaches over the border between the towers: the devices exchange channels there."""
-    name = "caffe_alexnet"
     model = tiny(name)
     config = dataclasses.replace(
         preset("quickstart"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import alexnet
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -45,23 +46,17 @@ def place(tmp_path_factory):
             pixels = rng.integers(0, 256, (36, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(place / "photos" / kind / f"{index}.jpg")
     (place / "photos" / "cat" / "0.jpg").rename(place / "cat.jpg")
-    alexnet(place, "train", "--epochs", "1")
+    assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
-
-
-def alexnet(place, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "alexnet_jax", *arguments], cwd=place, capture_output=True, text=True, timeout=280
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if not runs_in_ci(line)])
 def test_commands(place, line):
     tool, *arguments = shlex.split(line.removeprefix("uv run "))
     assert tool == "alexnet", f"{line} is run neither here nor in CI"
-    assert alexnet(place, *arguments)
+    done = alexnet(*arguments, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_ci_runs_the_rest():
@@ -73,11 +68,11 @@ def test_ci_runs_the_rest():
     ]
 
 
-@pytest.mark.parametrize("code", blocks("python"))
-def test_python(tmp_path, code):
+@pytest.mark.parametrize(("code", "want"), zip(blocks("python"), ["(1, 3, 3, 64)\n", "(1, 6, 10, 10)\n"], strict=True))
+def test_python(tmp_path, code, want):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "(1, 3, 3, 64)\n"
+    assert done.stdout == want
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))

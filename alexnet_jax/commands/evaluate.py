@@ -9,6 +9,7 @@ from typing import Literal
 import tyro
 
 from alexnet_jax.commands.console import parse
+from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
 
 
@@ -20,7 +21,8 @@ class EvaluateArguments:
     """The folder of a run, or a file of weights."""
     views: Literal["center", "ten-crop"] = "center"
     """The centre; or corners, centre and their reflections, probabilities averaged (paper, section 4.1)."""
-    split: Literal["test", "validation", "train"] = "test"
+    split: str = "test"
+    """Of the net's own data: test, validation or train. Of another --dataset: any split that it has."""
     checkpoint: Literal["latest", "best"] = "latest"
     """The last state, or that with the smallest validation error (test error, where nothing was held out)."""
     dataset: str | None = None
@@ -41,14 +43,9 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax import evaluation
     from alexnet_jax.data.sources import open_dataset
 
-    data_config = replace(
-        net.config.data,
-        dataset=parsed.dataset or net.config.data.dataset,
-        data_dir=parsed.data_dir or net.config.data.data_dir,
-    )
-    data = open_dataset(data_config, net.config.model.channels)
+    data = open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
     net.check_classes(data.class_names, data.where)
-    source = getattr(data, parsed.split)
+    source = data.test if parsed.dataset else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
     result = evaluation.evaluate(net.state, net.layout, source, parsed.views)
@@ -57,3 +54,12 @@ def main(arguments: list[str]) -> int:
         f"top-1 error {result['top1_error']:.2%}, top-5 error {result['top5_error']:.2%}, loss {result['loss']:.4f}"
     )
     return 0
+
+
+def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
+    """Where the images are. Of a data set that is not the net's ``own``, the split that is asked for is what counts."""
+    if parsed.dataset is not None:
+        own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, test_split=parsed.split)
+    elif parsed.split not in ("test", "validation", "train"):
+        raise UsageError(f"--split is {parsed.split!r}: use test, validation or train, or name another --dataset")
+    return own if parsed.data_dir is None else replace(own, data_dir=parsed.data_dir)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from alexnet_jax.checkpoint import Checkpoints, Which
 from alexnet_jax.config import ModelConfig, TrainConfig
@@ -35,7 +35,7 @@ from alexnet_jax.weights.recognize import (
     torchvision_names,
     with_widths,
 )
-from alexnet_jax.workdir import WorkDir
+from alexnet_jax.workdir import WorkDir, replace_file
 
 FileLayout = Literal["alexnet_jax", "torchvision"]
 _OURS = "alexnet_jax"
@@ -237,13 +237,10 @@ def write_weights(weights: Weights, path: Path, layout: FileLayout = "alexnet_ja
             "class_names": names_text,
             "step": str(weights.step),
         }
-    draft = path.with_name(f".{path.name}.new")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, draft, metadata)
-        draft.replace(path)
-    except (OSError, SafetensorError) as error:
-        draft.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata))
+    except OSError as error:
         raise AlexNetError(
             f"{path}: could not be written ({first_line(error)}); make room or name another place"
         ) from error

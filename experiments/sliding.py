@@ -1,0 +1,55 @@
+"""How far the logits of a net that slides over a larger image are from those of the net on crop after crop.
+
+    uv run python experiments/sliding.py runs/quickstart
+
+takes test photos, four side by side as one larger image, and prints at each place of the map the difference of the two
+logits, over the largest logit of that place: its median and its largest value.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.model import AlexNet
+from alexnet_jax.parallel import use_virtual_devices
+from alexnet_jax.weights.files import read_weights
+
+PHOTOS = 64
+
+
+def main(net: Path) -> None:
+    use_virtual_devices()
+    weights = read_weights(net)
+    config = weights.config
+    source = open_dataset(config.data, config.model.channels).test
+    photos = np.stack([source[index]["image"] for index in range(PHOTOS)]).astype(np.float32)
+    mean = np.asarray(weights.statistics.mean)
+    photos -= mean.mean(axis=(0, 1)) if mean.ndim == 3 else mean
+    if config.augment.divide_by_stddev:
+        photos /= np.asarray(weights.statistics.colour_stddev)
+    rows = np.concatenate(np.split(photos, 2), axis=2)
+    large = np.concatenate(np.split(rows, 2), axis=1)
+    params = {"params": weights.params}
+    slid = np.asarray(jax.jit(AlexNet(config.model, fully_convolutional=True).apply)(params, large))
+    whole = jax.jit(AlexNet(config.model).apply)
+    size, step = config.model.image_size, np.prod([conv.stride for conv in config.model.convs])
+    step *= config.model.max_pool.stride ** sum(conv.then.count("max_pool") for conv in config.model.convs)
+    differences = []
+    for row in range(slid.shape[1]):
+        for column in range(slid.shape[2]):
+            top, left = row * step, column * step
+            crop = large[:, top : top + size, left : left + size]
+            if crop.shape[1:3] == (size, size):
+                logits = np.asarray(whole(params, crop))
+                differences.append(np.abs(slid[:, row, column] - logits).max(-1) / np.abs(logits).max(-1))
+    found = np.concatenate(differences)
+    print(f"{found.size} places: median {np.median(found):.1%}, largest {found.max():.1%}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
