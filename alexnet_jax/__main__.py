@@ -14,6 +14,7 @@ from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 COMMANDS = {
     "train": "train a net, or go on where a run stopped",
     "evaluate": "errors of a trained net on a whole split",
+    "prepare": "make a data set of small images from ImageNet's tars, a folder or TFDS",
     "predict": "the five best classes for image files",
     "convert": "weights of PyTorch, of Caffe or of a run, as safetensors",
     "export": "a trained net as a StableHLO or ONNX file",

@@ -18,7 +18,7 @@ from alexnet_jax.checkpoint import Checkpoints, tree_digest
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.sources import DataSet, Example, open_dataset
-from alexnet_jax.data.statistics import measure_statistics
+from alexnet_jax.data.statistics import training_statistics
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.evaluation import evaluate
 from alexnet_jax.interrupt import StopRequest
@@ -108,7 +108,8 @@ def _create(config: TrainConfig, data: DataSet, say: Callable[[str], None]) -> T
     create = jax.jit(partial(create_train_state, config))
     first_key, _ = _keys(config)
     if config.init is None:
-        return create(first_key, measure_statistics(data.train, per_pixel=config.augment.mean == "pixel"))
+        per_pixel = config.augment.mean == "pixel"
+        return create(first_key, training_statistics(data, config.data, config.model.channels, per_pixel))
     weights = read_weights(Path(config.init), warn=say)
     return begin_with(weights, create(first_key, weights.statistics), config, say)
 

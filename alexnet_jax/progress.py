@@ -78,3 +78,47 @@ class Display:
     def _time_left(self, step: int) -> str:
         seconds = (time.monotonic() - self._first_at) / max(1, step - self._first) * (self._steps - step)
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+class PreparationDisplay:
+    """Shows a preparation of images as it goes on, from where it goes on. Use it in a ``with``."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._first: int | None = None
+        self._first_at = self._last_line = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("images"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.description}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> PreparationDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, done: int, expected: int) -> None:
+        """So many images of those ``expected`` are done."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._first_at = done, now
+        rate = (done - self._first) / max(now - self._first_at, 1e-9)
+        self._bar.update(self._task, completed=done, total=expected, description=f"{rate:,.0f} images/s")
+        if self._console.is_terminal or now - self._last_line < _SECONDS_BETWEEN_LINES or rate == 0:
+            return
+        self._last_line = now
+        minutes, seconds = divmod(round((expected - done) / rate), 60)
+        line = f"{done:>11,} of about {expected:,} images  {rate:,.0f} images/s  {minutes}:{seconds:02d} left"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.config import DataConfig
-from alexnet_jax.data.images import decode_image
+from alexnet_jax.data.images import decode_image, fit_pixels
+from alexnet_jax.data.synsets import readable_names
 from alexnet_jax.errors import AlexNetError, UsageError, first_line, unknown_name
 
 PACKAGED = Path(__file__).parent / "tfds"
@@ -31,6 +33,10 @@ class Source(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> Example:
         """The example at ``index``, decoded."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """What a person can find the example at ``index`` by."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,19 @@ class Part(Source):
     def __getitem__(self, index: int) -> Example:
         return self.source[int(self.indices[index])]
 
+    def name(self, index: int) -> str:
+        """The name that it has in the whole source."""
+        return self.source.name(int(self.indices[index]))
+
     def __repr__(self) -> str:
         return f"Part({self.source!r}, {len(self.indices)} examples)"
 
 
 @dataclass(frozen=True)
 class FolderSource(Source):
-    """Image files with their labels."""
+    """Image files with their labels, in class folders of ``folder``."""
 
+    folder: Path
     files: tuple[Path, ...]
     labels: tuple[int, ...]
     size: int
@@ -77,14 +88,19 @@ class FolderSource(Source):
         image = decode_image(self.files[index], self.size, self.channels)
         return {"image": image, "label": np.int32(self.labels[index])}
 
+    def name(self, index: int) -> str:
+        """Its path in the folder."""
+        return self.files[index].relative_to(self.folder).as_posix()
+
     def __repr__(self) -> str:
-        return f"FolderSource({self.files[0].parent.parent}, {len(self.files)} files)"
+        return f"FolderSource({self.folder}, {len(self.files)} files)"
 
 
 @dataclass(frozen=True)
 class TfdsSource(Source):
-    """One split of a prepared TFDS data set, its images still encoded where TFDS stores them so."""
+    """One split of a prepared TFDS data set, its images encoded or as raw pixels."""
 
+    split: str
     records: Any
     image_key: str
     label_key: str
@@ -97,8 +113,13 @@ class TfdsSource(Source):
 
     def __getitem__(self, index: int) -> Example:
         record = self.records[index]
-        image = decode_image(record[self.image_key], self.size, self.channels)
-        return {"image": image, "label": np.int32(record[self.label_key])}
+        stored = record[self.image_key]
+        read = fit_pixels if isinstance(stored, np.ndarray) else decode_image
+        return {"image": read(stored, self.size, self.channels), "label": np.int32(record[self.label_key])}
+
+    def name(self, index: int) -> str:
+        """The split, and the place in it."""
+        return f"{self.split} {index}"
 
     def __repr__(self) -> str:
         return f"TfdsSource({self.where}, {len(self.records)} records)"
@@ -134,14 +155,14 @@ def _open_folder(folder: Path, config: DataConfig, channels: int) -> DataSet:
         if not test.is_dir():
             raise AlexNetError(f"{folder}: has {train.name}/ but no {test.name}/; add it, or pass data.test_split")
         validation = read(folder / config.validation_split) if config.validation_split else None
-        data = DataSet(read(train), read(test), validation, names, folder)
+        data = DataSet(read(train), read(test), validation, readable_names(names), folder)
     else:
         if config.validation_split:
             raise UsageError(
                 f"data.validation_split is {config.validation_split!r}: {folder} has no {train.name}/ beside it"
             )
         rest, held_out = _hold_out(read(folder), config.test_share, (config.split_seed, 1))
-        data = DataSet(rest, held_out, None, names, folder)
+        data = DataSet(rest, held_out, None, readable_names(names), folder)
     return _with_validation(data, config)
 
 
@@ -170,7 +191,7 @@ def _folder_source(folder: Path, names: tuple[str, ...], size: int, channels: in
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise AlexNetError(f"{folder}: its class folders hold no images; put files ending in {suffixes} there")
     files, labels = zip(*found, strict=True)
-    return FolderSource(files, labels, size, channels)
+    return FolderSource(folder, files, labels, size, channels)
 
 
 # TFDS
@@ -232,14 +253,15 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
             "and name the new folder"
         )
     image_key, label_key = _feature_keys(builder, folder)
+    encoded = isinstance(builder.info.features[image_key], tfds.features.Image)
+    decoders = {image_key: tfds.decode.SkipDecoding()} if encoded else None
 
     def read(split: str) -> TfdsSource:
         if split.partition("[")[0] not in builder.info.splits:
             raise unknown_name(f"split of {builder.info.full_name}", split, builder.info.splits)
         try:
-            decoders = {image_key: tfds.decode.SkipDecoding()}
             records = builder.as_data_source(split=split, decoders=decoders)
-            source = TfdsSource(records, image_key, label_key, config.image_size, channels, folder)
+            source = TfdsSource(split, records, image_key, label_key, config.image_size, channels, folder)
             source[len(source) - 1]  # reads the file's index, and the last record
         except AlexNetError:
             raise
@@ -248,7 +270,7 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
         return source
 
     validation = read(config.validation_split) if config.validation_split else None
-    names = tuple(builder.info.features[label_key].names)
+    names = readable_names(builder.info.features[label_key].names)
     return _with_validation(
         DataSet(read(config.train_split), read(config.test_split), validation, names, folder), config
     )
@@ -257,14 +279,20 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
 def _feature_keys(builder: Any, folder: Path) -> tuple[str, str]:
     import tensorflow_datasets as tfds  # slow to import
 
-    def first(kind: type) -> str | None:
-        return next((key for key, feature in builder.info.features.items() if isinstance(feature, kind)), None)
+    def first(fits: Callable[[Any], bool]) -> str | None:
+        return next((key for key, feature in builder.info.features.items() if fits(feature)), None)
 
-    image_key, label_key = first(tfds.features.Image), first(tfds.features.ClassLabel)
+    image_key = first(lambda feature: isinstance(feature, tfds.features.Image)) or first(_holds_pixels)
+    label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))
     if image_key is None or label_key is None:
         missing = "image" if image_key is None else "class label"
         raise AlexNetError(f"{folder}: has no {missing} among its features; use a data set for image classification")
     return image_key, label_key
+
+
+def _holds_pixels(feature: Any) -> bool:
+    """Whether a feature is an array like an image: what raw pixels are stored as."""
+    return len(feature.shape or ()) == 3 and feature.shape[-1] in (1, 3) and feature.np_dtype == np.uint8
 
 
 # Validation

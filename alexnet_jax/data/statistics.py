@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from zipfile import BadZipFile
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from alexnet_jax.config import DataConfig
 from alexnet_jax.data.pipeline import evaluation_batches
-from alexnet_jax.data.sources import Part, Source
-from alexnet_jax.errors import UsageError
+from alexnet_jax.data.prepare.sums import STATISTICS
+from alexnet_jax.data.sources import DataSet, Part, Source
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.metrics import PADDING_LABEL
 
 # Of ImageNet's training set, RGB in 0..255, as stored with the authors' later code (cuda-convnet2, input_meta).
@@ -57,7 +62,7 @@ def torchvision_statistics(channels: int) -> Statistics:
     """The mean and standard deviation of each channel that torchvision's recipes use, in 0..255.
 
     The covariance holds nothing else, so it is no source of colour noise. Raises UsageError as
-     ``published_statistics``.
+    ``published_statistics``.
     """
     published_statistics(channels)
     means, stddevs = 255.0 * np.array(_TORCHVISION_MEANS), 255.0 * np.array(_TORCHVISION_STDDEVS)
@@ -70,6 +75,27 @@ def caffe_statistics(mean_image: Float[np.ndarray, "size size channels"] | None)
     """Caffe's mean image of a training set, RGB in 0..255, or its usual mean colour; the published covariance."""
     mean = _CAFFE_MEANS if mean_image is None else mean_image
     return Statistics(jnp.asarray(mean, jnp.float32), published_statistics(3).colour_covariance)
+
+
+def training_statistics(data: DataSet, config: DataConfig, channels: int, per_pixel: bool) -> Statistics:
+    """Of the training set of ``data``: those that `alexnet prepare` kept beside it, or else measured ones.
+
+    What is kept is of all training images, those too that ``config`` holds out.
+    """
+    kept = _kept_statistics(data.where / STATISTICS) if config.train_split == "train" else None
+    if kept is None or kept.mean.shape != (config.image_size, config.image_size, channels):
+        return measure_statistics(data.train, per_pixel)
+    return kept if per_pixel else kept.replace(mean=kept.mean.mean((0, 1)))
+
+
+def _kept_statistics(path: Path) -> Statistics | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as arrays:
+            return Statistics(jnp.asarray(arrays["mean_image"]), jnp.asarray(arrays["colour_covariance"]))
+    except (ValueError, KeyError, BadZipFile) as error:
+        raise AlexNetError(f"{path}: damaged; remove it, or prepare the data set again") from error
 
 
 def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> Statistics:

@@ -1,0 +1,165 @@
+"""ILSVRC2012 as its two official tars hold it, read in place.
+
+The training tar holds one tar for each synset, ``n01440764.tar`` with ``n01440764_10026.JPEG`` and so on; the
+validation tar holds ``ILSVRC2012_val_00000001.JPEG`` to ``ILSVRC2012_val_00050000.JPEG``.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from alexnet_jax.data.images import decode_image
+from alexnet_jax.data.prepare.collection import Collection, Item, Portion, fingerprint
+from alexnet_jax.data.sources import Example
+from alexnet_jax.errors import AlexNetError, first_line
+
+TRAINING_TAR = "ILSVRC2012_img_train.tar"
+VALIDATION_TAR = "ILSVRC2012_img_val.tar"
+IMAGES_PER_SYNSET = 1300
+"""As many as a synset has at most; nearly all of them have so many."""
+_MOST_NAMED = 5
+
+
+def collect_imagenet2012(source: Path, image_size: int, images_per_shard: int) -> Collection:
+    """The training and validation images of the tars in the folder ``source``, with the labels that TFDS gives them.
+
+    Raises AlexNetError for a tar that is missing, cut short, or not the official one. Synsets that are missing
+    are said in the remarks.
+    """
+    synsets = _tfds_lines("labels.txt")
+    train, validation = (_existing(source, name) for name in (TRAINING_TAR, VALIDATION_TAR))
+    synset_tars = _synset_tars(train, set(synsets))
+    validation_images = _validation_images(validation)
+    labels = {synset: label for label, synset in enumerate(synsets)}
+    validation_labels = [labels[synset] for synset in _tfds_lines("validation_labels.txt")]
+
+    def train_items(tars: list[tarfile.TarInfo]) -> Iterator[Item]:
+        return _train_items(train, tars, labels, image_size)
+
+    def validation_items(images: list[_Image]) -> Iterator[Item]:
+        for name, number, offset, size in images:
+            yield Item(name, partial(_read, validation, offset, size, validation_labels[number - 1], image_size))
+
+    return Collection(
+        class_names=tuple(synsets),
+        splits={
+            "train": tuple(
+                Portion(len(tars) * IMAGES_PER_SYNSET, partial(train_items, tars))
+                for tars in _slices(synset_tars, max(1, images_per_shard // IMAGES_PER_SYNSET))
+            ),
+            "validation": tuple(
+                Portion(len(images), partial(validation_items, images))
+                for images in _slices(validation_images, images_per_shard)
+            ),
+        },
+        fingerprint=fingerprint(
+            images_per_shard, *((tar.name, tar.size, tar.offset) for tar in synset_tars), *validation_images
+        ),
+        description="ILSVRC2012 from the official tars, in the order of the tars, labelled as TFDS's imagenet2012.",
+        remarks=tuple(_remarks(synsets, synset_tars, len(validation_images), len(validation_labels))),
+        homepage="https://image-net.org/",
+    )
+
+
+_Image = tuple[str, int, int, int]
+"""Name, number, and where in the tar: offset and size in bytes."""
+
+
+def _tfds_lines(name: str) -> list[str]:
+    import tensorflow_datasets as tfds  # slow to import
+
+    return tfds.core.tfds_path(f"datasets/imagenet2012/{name}").read_text().split()
+
+
+def _existing(source: Path, name: str) -> Path:
+    if not (source / name).is_file():
+        raise AlexNetError(f"{source}: has no {name}; image-net.org has it for those who register, unpack nothing")
+    return source / name
+
+
+def _slices(entries: list, length: int) -> Iterator[list]:
+    return (entries[start : start + length] for start in range(0, len(entries), length))
+
+
+def _synset_tars(train: Path, synsets: set[str]) -> list[tarfile.TarInfo]:
+    with train.open("rb") as file:
+        tars = list(_members(file, str(train)))
+    for tar in tars:
+        name = PurePosixPath(tar.name)
+        if name.suffix != ".tar":
+            raise AlexNetError(f"{train}: holds {name} and not a tar for each synset; is it {TRAINING_TAR}?")
+        if name.stem not in synsets:
+            raise AlexNetError(
+                f"{train}: holds {name}, which is none of the 1,000 synsets of ILSVRC2012; use its training tar for "
+                "classification (Task 1 & 2)"
+            )
+    return tars
+
+
+def _validation_images(validation: Path) -> list[_Image]:
+    with validation.open("rb") as file:
+        return [
+            (name, _validation_number(validation, name), member.offset_data, member.size)
+            for member in _members(file, str(validation))
+            for name in [PurePosixPath(member.name).name]
+        ]
+
+
+def _validation_number(validation: Path, name: str) -> int:
+    """The place of an image among the official labels, which follows from its name and not from its place here."""
+    match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
+    if match is None or not 1 <= int(match[1]) <= 50_000:
+        raise AlexNetError(f"{validation}: holds {name}, which is no validation image; is it {VALIDATION_TAR}?")
+    return int(match[1])
+
+
+def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
+    """The files in a tar, as its headers list them.
+
+    Raises AlexNetError where the tar is none, or has no end: tarfile takes a damaged header for one.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                if member.isfile():
+                    yield member
+            file.seek(tar.offset)
+    except tarfile.TarError as error:
+        raise AlexNetError(f"{where}: cut short, or not a tar ({first_line(error)}); download it again") from error
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise AlexNetError(f"{where}: cut short or damaged at byte {tar.offset:,}; download it again")
+
+
+def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int], image_size: int) -> Iterator[Item]:
+    with tarfile.open(train, "r:") as outer:
+        for tar in tars:
+            synset = PurePosixPath(tar.name).stem
+            inner = outer.extractfile(tar)
+            assert inner is not None  # only a folder has no content
+            for member in _members(inner, f"{train}: {tar.name}"):
+                name = PurePosixPath(member.name).name
+                if not name.startswith(f"{synset}_"):
+                    raise AlexNetError(f"{train}: {tar.name} holds {name}, another synset's; download it again")
+                offset = tar.offset_data + member.offset_data
+                yield Item(name, partial(_read, train, offset, member.size, labels[synset], image_size))
+
+
+def _read(tar: Path, offset: int, size: int, label: int, image_size: int) -> Example:
+    with tar.open("rb") as file:  # a handle of its own, for the threads share none
+        file.seek(offset)
+        return {"image": decode_image(file.read(size), image_size, channels=3), "label": label}
+
+
+def _remarks(synsets: list[str], tars: list[tarfile.TarInfo], found: int, of: int) -> Iterator[str]:
+    there = {PurePosixPath(tar.name).stem for tar in tars}
+    missing = [synset for synset in synsets if synset not in there]
+    if missing:
+        more = ", ..." if len(missing) > _MOST_NAMED else ""
+        yield f"{len(missing)} of 1,000 synsets have no training images: {', '.join(missing[:_MOST_NAMED])}{more}"
+    if found < of:
+        yield f"{of - found:,} of {of:,} validation images are missing"

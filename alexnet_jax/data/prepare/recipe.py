@@ -1,0 +1,59 @@
+"""What is stored of an image."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from alexnet_jax.errors import UsageError
+
+Encoding = Literal["jpeg", "raw"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images are stored: shorter side scaled to ``image_size``, the square in the centre cut out, in RGB."""
+
+    image_size: int = 256
+    """In pixels."""
+    encoding: Encoding = "jpeg"
+    """JPEG, or raw pixels: three to six times as large, and read without decoding."""
+    quality: int = 95
+    """Of JPEG, as Pillow counts it."""
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise UsageError(f"image_size is {self.image_size}: use a number above 0")
+        if not 1 <= self.quality <= 100:
+            raise UsageError(f"quality is {self.quality}: use 1 to 100")
+
+    @property
+    def bytes_per_image(self) -> int:
+        """Of raw pixels; for JPEG an estimate, 0.55 bytes a pixel, which photos at quality 95 come to."""
+        pixels = self.image_size**2
+        return 3 * pixels if self.encoding == "raw" else round(0.55 * pixels)
+
+    def features(self, class_names: tuple[str, ...]) -> Any:
+        """The features of the TFDS data set."""
+        import tensorflow_datasets as tfds  # slow to import
+
+        shape = (self.image_size, self.image_size, 3)
+        if self.encoding == "raw":  # the default encoding of an array is a list of numbers, six times slower to read
+            image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES)
+        else:
+            image = tfds.features.Image(shape=shape, encoding_format="jpeg")
+        label = tfds.features.ClassLabel(names=list(class_names))
+        return tfds.features.FeaturesDict({"file_name": tfds.features.Text(), "image": image, "label": label})
+
+    def encode(self, pixels: UInt8[np.ndarray, "size size 3"]) -> bytes | np.ndarray:
+        """``pixels`` as the features want them."""
+        if self.encoding == "raw":
+            return pixels
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=self.quality)
+        return stream.getvalue()

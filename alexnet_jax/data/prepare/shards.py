@@ -1,0 +1,91 @@
+"""One shard: images made into records on several threads, and written in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from alexnet_jax.data.images import UnreadableImageError
+from alexnet_jax.data.prepare.collection import Item
+from alexnet_jax.data.prepare.journal import Damaged, Shard
+from alexnet_jax.data.prepare.recipe import Recipe
+from alexnet_jax.data.prepare.sums import PixelSums, colour_products
+from alexnet_jax.errors import AlexNetError, first_line
+
+_OPTIONS = "group_size:1,uncompressed"  # JPEG shrinks no further, and raw pixels are to be read fast
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as it is written, and what it adds to the sums."""
+
+    content: bytes
+    pixels: np.ndarray
+    products: np.ndarray
+
+
+def make_record(item: Item, recipe: Recipe, features: Any) -> Record | Damaged:
+    """Reads and encodes one image; any thread may do it."""
+    try:
+        example = item.read()
+    except UnreadableImageError as error:
+        return Damaged(item.name, error.reason)
+    pixels = example["image"]
+    stored = {"file_name": item.name, "image": recipe.encode(pixels), "label": int(example["label"])}
+    return Record(features.serialize_example(stored), pixels, colour_products(pixels))
+
+
+def in_order(pool: Executor, work: Callable[[_Task], _Result], tasks: Iterable[_Task], ahead: int) -> Iterator[_Result]:
+    """The results of ``work`` in the order of ``tasks``, of which at most ``ahead`` are under way at a time."""
+    under_way: deque[Future[_Result]] = deque()
+    for task in tasks:
+        under_way.append(pool.submit(work, task))
+        if len(under_way) == ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()
+
+
+def write_shard(
+    path: Path, results: Iterable[Record | Damaged], image_size: int, on_image: Callable[[], bool]
+) -> Shard | None:
+    """Writes the records to ``path``, which is there whole or not at all.
+
+    ``on_image`` is called after each image; where it answers False, the shard is given up and None returned.
+    Raises AlexNetError where it cannot be written.
+    """
+    shard, draft = Shard(PixelSums.zero(image_size)), path.with_name(f".{path.name}")
+    try:
+        with contextlib.closing(ArrayRecordWriter(str(draft), _OPTIONS)) as writer:
+            for result in results:
+                if isinstance(result, Damaged):
+                    shard.damaged.append(result)
+                else:
+                    writer.write(result.content)
+                    shard.images += 1
+                    shard.bytes += len(result.content)
+                    shard.sums.add_image(result.pixels, result.products)
+                if not on_image():
+                    return None
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except RuntimeError as error:  # array_record's only one: the disk is full, say
+        raise AlexNetError(
+            f"{path}: cannot be written ({first_line(error)}); make room, then the same command goes on"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return shard

@@ -1,0 +1,429 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tarfile
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax import __main__ as command
+from alexnet_jax import prepare_cli
+from alexnet_jax.config import DataConfig
+from alexnet_jax.data.images import UnreadableImageError, decode_image
+from alexnet_jax.data.prepare.build import JOURNAL, prepare
+from alexnet_jax.data.prepare.collection import Collection, Portion, collect_dataset
+from alexnet_jax.data.prepare.imagenet2012 import collect_imagenet2012
+from alexnet_jax.data.prepare.recipe import Recipe
+from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.data.statistics import measure_statistics, training_statistics
+from alexnet_jax.data.synsets import readable_names, synset_names
+from alexnet_jax.errors import AlexNetError, UsageError
+
+SIZE = 24
+RAW, JPEG = (Recipe(SIZE, encoding) for encoding in ("raw", "jpeg"))
+SYNSETS = ("n01440764", "n01443537", "n15075141")  # labels 0, 1 and 999
+TRAIN, VALIDATION = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+
+
+def picture(seed, mode="RGB", kind="JPEG"):
+    rng = np.random.default_rng(seed)
+    width, height = rng.integers(30, 90, 2)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
+    stream = io.BytesIO()
+    coarse.resize((int(width), int(height)), Image.Resampling.BICUBIC).convert(mode).save(stream, kind)
+    return stream.getvalue()
+
+
+def tar_of(files):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def synset_images(synset, label):
+    """Five images of the kinds that the official tars hold."""
+    kinds = ({}, {"mode": "CMYK"}, {"kind": "PNG"}, {"mode": "L"}, {})
+    return {f"{synset}_{index}.JPEG": picture(10 * label + index, **kind) for index, kind in enumerate(kinds)}
+
+
+def write_imagenet(folder, synsets=SYNSETS, validation=(1, 7, 1234), damage=()):
+    """The two tars in miniature. Gives the training images by name."""
+    folder.mkdir(exist_ok=True)
+    images = {synset: synset_images(synset, label) for label, synset in enumerate(synsets)}
+    for name in damage:
+        part = images[name.split("_")[0]]
+        part[name] = part[name][: len(part[name]) // 2]
+    (folder / TRAIN).write_bytes(tar_of({f"{synset}.tar": tar_of(part) for synset, part in images.items()}))
+    photos = {f"ILSVRC2012_val_{number:08d}.JPEG": picture(number) for number in validation}
+    (folder / VALIDATION).write_bytes(tar_of(photos))
+    return {name: content for part in images.values() for name, content in part.items()}
+
+
+@pytest.fixture
+def imagenet(tmp_path):
+    write_imagenet(tmp_path / "tars")
+    return tmp_path / "tars"
+
+
+def collect(folder, size=SIZE, images_per_shard=2):
+    return collect_imagenet2012(folder, size, images_per_shard)
+
+
+def opened(data_dir, name="set", **changes):
+    config = DataConfig(dataset=name, data_dir=str(data_dir), image_size=SIZE, test_split="validation")
+    return open_dataset(dataclasses.replace(config, **changes), 3)
+
+
+def content(folder):
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+# ImageNet
+
+
+@pytest.mark.parametrize("recipe", [RAW, JPEG], ids=["raw", "jpeg"])
+def test_the_official_tars_become_a_data_set_that_opens(tmp_path, recipe):
+    images = write_imagenet(tmp_path / "tars")
+    journal = prepare(collect(tmp_path / "tars"), recipe, tmp_path, "set")
+    assert journal.images == {"train": [5, 5, 5], "validation": [2, 1]}
+    data = opened(tmp_path)
+    assert (len(data.train), len(data.test)) == (15, 3)
+    for index, name in enumerate(images):
+        example = data.train[index]
+        assert example["label"] == {"n01440764": 0, "n01443537": 1, "n15075141": 999}[name.split("_")[0]]
+        want = decode_image(images[name], SIZE, 3)
+        if recipe.encoding == "jpeg":
+            stream = io.BytesIO()
+            Image.fromarray(want).save(stream, "JPEG", quality=95)
+            want = decode_image(stream.getvalue(), SIZE, 3)
+        np.testing.assert_array_equal(example["image"], want)
+        assert data.train.records[index]["file_name"] == name.encode()
+
+
+def test_classes_have_names_and_the_label_order_of_tfds(tmp_path, imagenet):
+    import tensorflow_datasets as tfds
+
+    prepare(collect(imagenet), RAW, tmp_path, "set")
+    labels = tfds.builder_from_directory(tmp_path / "set" / "1.0.0").info.features["label"]
+    assert labels.names == tfds.core.tfds_path("datasets/imagenet2012/labels.txt").read_text().split()
+    names = opened(tmp_path).class_names
+    assert (names[0], names[1], names[999]) == ("tench", "goldfish", "toilet tissue")
+    assert len(set(names)) == 1000
+    assert list(synset_names()) == labels.names
+
+
+def test_names_that_are_not_all_synsets_stay():
+    assert readable_names(("n01440764", "cat")) == ("n01440764", "cat")
+    assert readable_names(["n01443537", "n01440764"]) == ("goldfish", "tench")
+
+
+def test_validation_labels_follow_from_the_names_of_the_images(tmp_path):
+    import tensorflow_datasets as tfds
+
+    numbers = (1234, 7, 50_000)
+    write_imagenet(tmp_path / "tars", validation=numbers)
+    prepare(collect(tmp_path / "tars"), RAW, tmp_path, "set")
+    labels = tfds.core.tfds_path("datasets/imagenet2012/validation_labels.txt").read_text().split()
+    test = opened(tmp_path).test
+    synsets = list(synset_names())
+    assert [synsets[test[index]["label"]] for index in range(3)] == [labels[number - 1] for number in numbers]
+    for index, number in enumerate(numbers):
+        np.testing.assert_array_equal(test[index]["image"], decode_image(picture(number), SIZE, 3))
+
+
+def test_statistics_are_those_of_all_training_images(tmp_path):
+    images = write_imagenet(tmp_path / "tars", damage=["n01440764_0.JPEG"])
+    del images["n01440764_0.JPEG"]
+    pixels = np.stack([decode_image(image, SIZE, 3) for image in images.values()]).astype(np.float64)
+    covariance = np.cov(pixels.reshape(-1, 3).T, bias=True)
+    for recipe in (RAW, JPEG):
+        prepare(collect(tmp_path / "tars"), recipe, tmp_path, recipe.encoding)
+        data = opened(tmp_path, recipe.encoding)
+        config = DataConfig(image_size=SIZE)
+        for per_pixel, axes in ((True, 0), (False, (0, 1, 2))):
+            kept = training_statistics(data, config, 3, per_pixel)
+            np.testing.assert_allclose(kept.mean, pixels.mean(axes), rtol=1e-6)
+            np.testing.assert_allclose(kept.colour_covariance, covariance, rtol=1e-6)
+        said = json.loads((data.where / JOURNAL).read_text())["statistics"]
+        np.testing.assert_allclose(said["channel_means"], pixels.mean((0, 1, 2)))
+        values, vectors = np.array(said["colour_eigenvalues"]), np.array(said["colour_eigenvectors"])
+        np.testing.assert_allclose(vectors.T @ np.diag(values) @ vectors, covariance)
+        assert (np.diff(values) < 0).all()
+
+
+def test_kept_statistics_serve_only_the_images_that_they_are_of(tmp_path, imagenet):
+    prepare(collect(imagenet), RAW, tmp_path, "set")
+    for changes, channels in (({"image_size": 16}, 3), ({"train_split": "train[:5]"}, 3), ({}, 1)):
+        config = dataclasses.replace(DataConfig(image_size=SIZE, test_split="validation"), **changes)
+        config = dataclasses.replace(config, dataset="set", data_dir=str(tmp_path))
+        data = open_dataset(config, channels)
+        assert data.train[0]["image"].shape == (config.image_size, config.image_size, channels)
+        used, measured = training_statistics(data, config, channels, True), measure_statistics(data.train, True)
+        np.testing.assert_array_equal(used.mean, measured.mean)
+
+
+def test_damaged_images_are_counted_and_named(tmp_path):
+    names = ["n01440764_0.JPEG", "n01443537_4.JPEG"]
+    write_imagenet(tmp_path / "tars", damage=names)
+    journal = prepare(collect(tmp_path / "tars"), JPEG, tmp_path, "set")
+    assert journal.images["train"] == [4, 4, 5]
+    written = json.loads((tmp_path / "set" / "1.0.0" / JOURNAL).read_text())["damaged"]["train"]
+    assert [image["name"] for image in written] == names
+    assert "truncated" in written[0]["reason"] or "broken" in written[0]["reason"]
+    assert len(opened(tmp_path).train) == 13
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_metadata_raises_nothing_of_pillows_own():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x011A] = 6, "maker", (72, 1)
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 24)).save(stream, "JPEG", exif=exif)
+    start, rng = stream.getvalue().find(b"Exif\0\0") + 6, np.random.default_rng(0)
+    for _ in range(600):
+        damaged = bytearray(stream.getvalue())
+        for place in rng.integers(start, start + len(exif.tobytes()) - 6, 3):
+            damaged[place] = rng.integers(256)
+        with contextlib.suppress(UnreadableImageError):
+            decode_image(bytes(damaged), 16, 3)
+
+
+def test_missing_synsets_are_reported_and_not_refused(imagenet):
+    remarks = " ".join(collect(imagenet).remarks)
+    assert re.search(r"997 of 1,000 synsets have no training images: n01484850, .*\.\.\.", remarks)
+    assert "49,997 of 50,000 validation images are missing" in remarks
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "message"),
+    [
+        (TRAIN, {"n00000000.tar": b""}, "n00000000.tar, which is none of the 1,000 synsets"),
+        (TRAIN, {"ILSVRC2012_val_00000001.JPEG": b"1"}, "and not a tar for each synset"),
+        (VALIDATION, {"n01440764.tar": b"1"}, "n01440764.tar, which is no validation image"),
+        (VALIDATION, {"ILSVRC2012_val_00050001.JPEG": b"1"}, "00050001.JPEG, which is no validation image"),
+        (VALIDATION, {"ILSVRC2012_val_00000000.JPEG": b"1"}, "00000000.JPEG, which is no validation image"),
+    ],
+)
+def test_other_tars_are_refused(imagenet, name, files, message):
+    (imagenet / name).write_bytes(tar_of(files))
+    with pytest.raises(AlexNetError, match=message):
+        collect(imagenet)
+
+
+@pytest.mark.parametrize("name", [TRAIN, VALIDATION])
+def test_missing_tars_and_files_that_are_none_are_refused(imagenet, name):
+    (imagenet / name).write_bytes(b"<html>not found</html>" * 100)
+    with pytest.raises(AlexNetError, match=f"{name}: cut short, or not a tar"):
+        collect(imagenet)
+    (imagenet / name).unlink()
+    with pytest.raises(AlexNetError, match=f"has no {name}"):
+        collect(imagenet)
+
+
+@pytest.mark.parametrize("name", [TRAIN, VALIDATION])
+def test_a_tar_that_is_cut_short_is_refused_wherever_it_ends(imagenet, name):
+    whole = (imagenet / name).read_bytes()
+    with tarfile.open(imagenet / name) as tar:
+        end = tar.getmembers()[-1].offset_data + tar.getmembers()[-1].size
+        first = tar.getmembers()[1].offset
+    for length in (0, 100, first, first + 512, first + 700, end - 1, -(-end // 512) * 512):
+        (imagenet / name).write_bytes(whole[:length])
+        with pytest.raises(AlexNetError, match=f"{name}: cut short"):
+            collect(imagenet)
+
+
+def test_a_synset_tar_that_is_damaged_inside_is_refused_and_the_shards_before_it_stay(tmp_path, imagenet):
+    whole = (imagenet / TRAIN).read_bytes()
+    with tarfile.open(imagenet / TRAIN) as tar:
+        second = tar.getmembers()[1].offset_data
+    with tarfile.open(fileobj=io.BytesIO(whole[second:])) as tar:
+        inner = tar.getmembers()[2].offset
+    (imagenet / TRAIN).write_bytes(whole[: second + inner] + b"x" * 512 + whole[second + inner + 512 :])
+    with pytest.raises(AlexNetError, match=r"n01443537\.tar: cut short or damaged at byte"):
+        prepare(collect(imagenet), RAW, tmp_path, "set")
+    assert [file.name for file in (tmp_path / "set" / "1.0.0").glob("*array_record*")] == [
+        "set-train.array_record-00000-of-00003"
+    ]
+
+
+# Stopping and going on
+
+
+def test_a_stopped_preparation_ends_with_the_bytes_of_one_that_was_not(tmp_path, imagenet):
+    whole = prepare(collect(imagenet), JPEG, tmp_path / "whole", "set", threads=1)
+    folder = tmp_path / "stopped" / "set" / "1.0.0"
+
+    def go_on(stop_at):
+        seen = []
+        journal = prepare(
+            collect(imagenet), JPEG, tmp_path / "stopped", "set", threads=3,
+            on_image=lambda done, expected: seen.append(done), should_stop=lambda: bool(seen) and seen[-1] == stop_at,
+        )  # fmt: skip
+        return journal, seen
+
+    journal, _ = go_on(7)
+    assert not journal.finished
+    first = folder / "set-train.array_record-00000-of-00003"
+    assert [file for file in folder.iterdir() if file.name != JOURNAL] == [first]
+    inode = first.stat().st_ino
+    assert go_on(16)[1][0] == 6  # the first five images are not read again
+    journal, seen = go_on(None)
+    assert journal.finished
+    assert seen == [16, 17, 18]
+    assert first.stat().st_ino == inode
+    assert content(folder) == content(whole.path.parent)
+    assert prepare(collect(imagenet), JPEG, tmp_path / "stopped", "set").images == journal.images  # nothing to do
+
+
+def test_another_preparation_in_the_same_folder_is_refused(tmp_path, imagenet):
+    prepare(collect(imagenet), JPEG, tmp_path, "set")
+    with pytest.raises(UsageError, match="encoding is jpeg there and raw here"):
+        prepare(collect(imagenet), RAW, tmp_path, "set")
+    write_imagenet(imagenet, validation=(2, 3))
+    with pytest.raises(UsageError, match=r"source is .* there"):
+        prepare(collect(imagenet), JPEG, tmp_path, "set")
+    (tmp_path / "set" / "1.0.0" / JOURNAL).write_text("{")
+    with pytest.raises(AlexNetError, match=r"preparation\.json: damaged"):
+        prepare(collect(imagenet), JPEG, tmp_path, "set")
+    (tmp_path / "set" / "1.0.0" / JOURNAL).unlink()
+    with pytest.raises(UsageError, match="holds other files"):
+        prepare(collect(imagenet), JPEG, tmp_path, "set")
+
+
+def test_a_finished_shard_that_is_gone_is_missed(tmp_path, imagenet):
+    done = []
+    prepare(
+        collect(imagenet), RAW, tmp_path, "set", on_image=lambda *_: done.append(1), should_stop=lambda: len(done) > 6
+    )
+    (shard,) = (tmp_path / "set" / "1.0.0").glob("*array_record*")
+    shard.unlink()
+    with pytest.raises(AlexNetError, match=f"{shard.name}: was finished and is gone"):
+        prepare(collect(imagenet), RAW, tmp_path, "set")
+
+
+def test_too_little_space_is_told_before_anything_is_written(tmp_path):
+    vast = Collection(("cat",), {"train": (Portion(10**12, list),)}, "vast", "A trillion images.")
+    with pytest.raises(AlexNetError, match=r"about 1,728,000\.0 GB are needed and .* GB are free; .* --encoding jpeg"):
+        prepare(vast, RAW, tmp_path / "out", "set")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_is_told_and_the_preparation_goes_on_later(tmp_path, imagenet):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))  # the journal takes 120,000 bytes, a shard 450,000
+    try:
+        with pytest.raises(AlexNetError, match=r"cannot be written .*the same command goes on"):
+            prepare(collect(imagenet, images_per_shard=4000), Recipe(100, "raw"), tmp_path, "set")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert prepare(collect(imagenet, images_per_shard=4000), Recipe(100, "raw"), tmp_path, "set").finished
+
+
+# Folders, TFDS, the command
+
+
+def alexnet(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["alexnet", *map(str, arguments)])
+    with pytest.raises(SystemExit) as leaving:
+        command.main()
+    said = capsys.readouterr()
+    return leaving.value.code or 0, said.out, said.err
+
+
+def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, capsys, tmp_path, photos):
+    folder = photos("My Photos", per_class=10)
+    (folder / "cat" / "3.png").write_bytes(b"no picture")
+    arguments = ["--data-dir", tmp_path, "--image_size", SIZE, "--encoding", "raw"]
+    status, out, err = alexnet(monkeypatch, capsys, "prepare", "folder", "--source", folder, *arguments)
+    assert (status, err) == (0, "")
+    assert "images    1" in out
+    assert re.search(r"^damaged   \w+: cat/3.png \(cannot identify the format\), left out$", out, re.MULTILINE)
+    assert f"--data.dataset my_photos_24_raw --data.data_dir {tmp_path} --data.image_size 24\n" in out
+    data, plain = opened(tmp_path, "my_photos_24_raw", test_split="test"), opened(None, str(folder))
+    assert data.class_names == ("cat", "dog")
+    assert len(data.train) + len(data.test) == 19
+    stored = {example["file_name"].decode(): example for example in data.train.records}
+    for index in range(len(plain.train)):
+        if (name := plain.train.name(index)) != "cat/3.png":
+            np.testing.assert_array_equal(stored[name]["image"], plain.train[index]["image"])
+            assert stored[name]["label"] == plain.train[index]["label"]
+
+    arguments = ["--source", tmp_path, "--data_dir", tmp_path, "--image_size", 16, "--name", "smaller"]
+    status, out, err = alexnet(monkeypatch, capsys, "prepare", "tfds", "my_photos_24_raw", *arguments)
+    assert (status, err) == (0, "")
+    smaller = opened(tmp_path, "smaller", test_split="test", image_size=16)
+    assert len(smaller.train) == len(data.train)
+    assert [smaller.train[i]["label"] for i in range(5)] == [data.train[i]["label"] for i in range(5)]
+    assert smaller.class_names == data.class_names
+
+
+def test_a_collection_of_a_data_set_has_its_splits_in_portions(photos):
+    data = open_dataset(DataConfig(dataset=str(photos(per_class=10)), validation_share=0.2), 3)
+    collection = collect_dataset(data, 5)
+    assert {split: [part.images for part in parts] for split, parts in collection.splits.items()} == {
+        "train": [5, 5, 4],
+        "test": [2],
+        "validation": [4],
+    }
+    assert collect_dataset(data, 6).fingerprint != collection.fingerprint
+
+
+def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, capsys, tmp_path, photos):
+    folder = photos(per_class=150)
+    monkeypatch.setattr(prepare_cli, "IMAGES_PER_SHARD", 4)
+    written = tmp_path / "out" / "photos_24" / "1.0.0"
+
+    def interrupt():
+        while not any(written.glob("photos*")):
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    arguments = ["prepare", "folder", "--source", folder, "--data_dir", tmp_path / "out", "--image_size", SIZE]
+    threading.Thread(target=interrupt, daemon=True).start()
+    status, out, _ = alexnet(monkeypatch, capsys, *arguments)
+    assert status == 130
+    assert re.search(r"^stopped after \d+ images; the same command goes on from there$", out, re.MULTILINE)
+    assert not (written / "dataset_info.json").exists()
+    shards = len(list(written.glob("photos*")))
+    assert 0 < shards < 75
+    status, out, _ = alexnet(monkeypatch, capsys, *arguments)
+    assert status == 0
+    assert "images    270 train, 30 test" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("", 2, "imagenet2012, folder, tfds"),
+        ("imagenet2012", 2, "--data_dir"),
+        ("imagenet2012 --source . --data_dir .", 1, f"has no {TRAIN}"),
+        ("imagenet2012 --source . --data_dir . --encoding png", 2, "png"),
+        ("imagenet2012 --source . --data_dir . --quality 101", 2, "quality is 101"),
+        ("folder --source nowhere --data_dir .", 2, "--source is nowhere: there is no such folder"),
+        ("folder --source . --data_dir .", 1, "holds 0 class folder"),
+        ("tfds cifar11_sample --data_dir .", 2, "did you mean cifar10_sample"),
+        ("tfds cifar10_sample --data_dir . --name 9-lives", 2, "use letters, digits and underscores"),
+        ("tfds cifar10_sample --data_dir . --threads 0", 2, "--threads is 0: use 1 or more"),
+    ],
+)
+def test_what_cannot_be_is_one_line(monkeypatch, capsys, tmp_path, arguments, status, message):
+    monkeypatch.chdir(tmp_path)
+    got, _, errors = alexnet(monkeypatch, capsys, "prepare", *arguments.split())
+    assert got == status, errors
+    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", errors), errors
+    assert not list(tmp_path.iterdir())
