@@ -261,6 +261,19 @@ def test_a_synset_tar_that_is_damaged_inside_is_refused_and_the_shards_before_it
     ]
 
 
+def test_an_image_in_the_tar_of_another_synset_is_refused(tmp_path, imagenet):
+    (imagenet / TRAIN).write_bytes(tar_of({"n01440764.tar": tar_of({"n01443537_1.JPEG": picture(0)})}))
+    with pytest.raises(AlexNetError, match=r"n01440764\.tar holds n01443537_1\.JPEG, another synset's"):
+        prepare(collect(imagenet), RAW, tmp_path, "set")
+
+
+def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, imagenet):
+    (imagenet / VALIDATION).write_bytes(tar_of({"ILSVRC2012_val_00000001.JPEG": b"no picture"}))
+    with pytest.raises(AlexNetError, match="no image of the split 'validation' could be read"):
+        prepare(collect(imagenet), RAW, tmp_path, "set")
+    assert not (tmp_path / "set" / "1.0.0" / "dataset_info.json").exists()
+
+
 # Stopping and going on
 
 
@@ -328,10 +341,10 @@ def test_a_disk_that_is_full_is_told_and_the_preparation_goes_on_later(tmp_path,
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))  # the journal takes 120,000 bytes, a shard 450,000
     try:
         with pytest.raises(AlexNetError, match=r"cannot be written .*the same command goes on"):
-            prepare(collect(imagenet, images_per_shard=4000), Recipe(100, "raw"), tmp_path, "set")
+            prepare(collect(imagenet, 100, 4000), Recipe(100, "raw"), tmp_path, "set")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert prepare(collect(imagenet, images_per_shard=4000), Recipe(100, "raw"), tmp_path, "set").finished
+    assert prepare(collect(imagenet, 100, 4000), Recipe(100, "raw"), tmp_path, "set").finished
 
 
 # Folders, TFDS, the command
