@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import tarfile
 import threading
@@ -356,6 +357,18 @@ def alexnet(monkeypatch, capsys, *arguments):
         command.main()
     said = capsys.readouterr()
     return leaving.value.code or 0, said.out, said.err
+
+
+def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, imagenet):
+    arguments = ["prepare", "imagenet2012", "--source", str(imagenet), "--image_size", str(SIZE), "--data_dir"]
+    for number in (1, 2):
+        other = subprocess.run([sys.executable, "-m", "alexnet_jax", *arguments, tmp_path / str(number)])
+        assert other.returncode == 0
+    status, out, _ = alexnet(monkeypatch, capsys, *arguments, tmp_path / "here")
+    assert status == 0
+    assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in out
+    assert "--data.image_size 24 --data.test_split validation" in out
+    assert content(tmp_path / "here") == content(tmp_path / "1") == content(tmp_path / "2")
 
 
 def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, capsys, tmp_path, photos):

@@ -50,10 +50,17 @@ class Recipe:
         label = tfds.features.ClassLabel(names=list(class_names))
         return tfds.features.FeaturesDict({"file_name": tfds.features.Text(), "image": image, "label": label})
 
-    def encode(self, pixels: UInt8[np.ndarray, "size size 3"]) -> bytes | np.ndarray:
-        """``pixels`` as the features want them."""
-        if self.encoding == "raw":
-            return pixels
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "JPEG", quality=self.quality)
-        return stream.getvalue()
+    def serialize(self, name: str, pixels: UInt8[np.ndarray, "size size 3"], label: int, features: Any) -> bytes:
+        """The record of an image, as TFDS reads it."""
+        from tensorflow_datasets.core.example_serializer import ExampleSerializer  # slow to import
+
+        image = pixels if self.encoding == "raw" else _as_jpeg(pixels, self.quality)
+        encoded = features.encode_example({"file_name": name, "image": image, "label": label})
+        example = ExampleSerializer(features.get_serialized_info()).get_tf_example(encoded)
+        return example.SerializeToString(deterministic=True)  # TFDS leaves the features in another order each time
+
+
+def _as_jpeg(pixels: UInt8[np.ndarray, "size size 3"], quality: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()

@@ -43,8 +43,8 @@ def make_record(item: Item, recipe: Recipe, features: Any) -> Record | Damaged:
     except UnreadableImageError as error:
         return Damaged(item.name, error.reason)
     pixels = example["image"]
-    stored = {"file_name": item.name, "image": recipe.encode(pixels), "label": int(example["label"])}
-    return Record(features.serialize_example(stored), pixels, colour_products(pixels))
+    content = recipe.serialize(item.name, pixels, int(example["label"]), features)
+    return Record(content, pixels, colour_products(pixels))
 
 
 def in_order(pool: Executor, work: Callable[[_Task], _Result], tasks: Iterable[_Task], ahead: int) -> Iterator[_Result]:
