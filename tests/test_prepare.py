@@ -16,7 +16,9 @@ import time
 
 import numpy as np
 import pytest
+from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
+from tensorflow_datasets.proto.tf_example_pb2 import Example
 
 from alexnet_jax import __main__ as command
 from alexnet_jax import prepare_cli
@@ -369,6 +371,10 @@ def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, image
     assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in out
     assert "--data.image_size 24 --data.test_split validation" in out
     assert content(tmp_path / "here") == content(tmp_path / "1") == content(tmp_path / "2")
+    for split in ("train", "validation"):  # protobuf puts a map into an order that each process draws anew
+        shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
+        for record in ArrayRecordReader(str(shard)).read_all():
+            assert record == Example.FromString(record).SerializeToString(deterministic=True)
 
 
 def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, capsys, tmp_path, photos):
