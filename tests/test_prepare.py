@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader
 from PIL import Image
-from tensorflow_datasets.proto.tf_example_pb2 import Example
 
 from alexnet_jax import __main__ as command
 from alexnet_jax import prepare_cli
@@ -362,6 +361,8 @@ def alexnet(monkeypatch, capsys, *arguments):
 
 
 def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, imagenet):
+    from tensorflow_datasets.proto import tf_example_pb2
+
     arguments = ["prepare", "imagenet2012", "--source", str(imagenet), "--image_size", str(SIZE), "--data_dir"]
     for number in (1, 2):
         other = subprocess.run([sys.executable, "-m", "alexnet_jax", *arguments, tmp_path / str(number)])
@@ -374,7 +375,7 @@ def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, image
     for split in ("train", "validation"):  # protobuf puts a map into an order that each process draws anew
         shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
         for record in ArrayRecordReader(str(shard)).read_all():
-            assert record == Example.FromString(record).SerializeToString(deterministic=True)
+            assert record == tf_example_pb2.Example.FromString(record).SerializeToString(deterministic=True)
 
 
 def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, capsys, tmp_path, photos):
