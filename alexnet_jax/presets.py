@@ -49,7 +49,7 @@ def stored_size(model: ModelConfig) -> int:
     return 256 if model.image_size == 227 else round(model.image_size * 256 / 224)
 
 
-_IMAGENET = DataConfig(dataset="imagenet2012", image_size=256, test_split="validation", train_examples=1_281_167)
+_IMAGENET = DataConfig(dataset="imagenet2012_256", image_size=256, test_split="validation", train_examples=1_281_167)
 
 
 def imagenet_paper() -> TrainConfig:

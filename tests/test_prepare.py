@@ -17,10 +17,10 @@ import time
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader
+from conftest import alexnet
 from PIL import Image
 
-from alexnet_jax import __main__ as command
-from alexnet_jax import prepare_cli
+from alexnet_jax.commands import prepare as prepare_command
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.prepare.build import JOURNAL, prepare
@@ -352,25 +352,17 @@ def test_a_disk_that_is_full_is_told_and_the_preparation_goes_on_later(tmp_path,
 # Folders, TFDS, the command
 
 
-def alexnet(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["alexnet", *map(str, arguments)])
-    with pytest.raises(SystemExit) as leaving:
-        command.main()
-    said = capsys.readouterr()
-    return leaving.value.code or 0, said.out, said.err
-
-
-def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, imagenet):
+def test_two_processes_write_the_same_bytes(tmp_path, imagenet):
     from tensorflow_datasets.proto import tf_example_pb2
 
     arguments = ["prepare", "imagenet2012", "--source", str(imagenet), "--image_size", str(SIZE), "--data_dir"]
     for number in (1, 2):
         other = subprocess.run([sys.executable, "-m", "alexnet_jax", *arguments, tmp_path / str(number)])
         assert other.returncode == 0
-    status, out, _ = alexnet(monkeypatch, capsys, *arguments, tmp_path / "here")
-    assert status == 0
-    assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in out
-    assert "--data.image_size 24 --data.test_split validation" in out
+    done = alexnet(*arguments, tmp_path / "here")
+    assert done.returncode == 0
+    assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in done.stdout
+    assert "alexnet train --preset imagenet_paper --data.dataset imagenet2012_24" in done.stdout
     assert content(tmp_path / "here") == content(tmp_path / "1") == content(tmp_path / "2")
     for split in ("train", "validation"):  # protobuf puts a map into an order that each process draws anew
         shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
@@ -378,15 +370,15 @@ def test_two_processes_write_the_same_bytes(monkeypatch, capsys, tmp_path, image
             assert record == tf_example_pb2.Example.FromString(record).SerializeToString(deterministic=True)
 
 
-def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, capsys, tmp_path, photos):
+def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, photos):
     folder = photos("My Photos", per_class=10)
     (folder / "cat" / "3.png").write_bytes(b"no picture")
     arguments = ["--data-dir", tmp_path, "--image_size", SIZE, "--encoding", "raw"]
-    status, out, err = alexnet(monkeypatch, capsys, "prepare", "folder", "--source", folder, *arguments)
-    assert (status, err) == (0, "")
-    assert "images    1" in out
-    assert re.search(r"^damaged   \w+: cat/3.png \(cannot identify the format\), left out$", out, re.MULTILINE)
-    assert f"--data.dataset my_photos_24_raw --data.data_dir {tmp_path} --data.image_size 24\n" in out
+    done = alexnet("prepare", "folder", "--source", folder, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "images    1" in done.stdout
+    assert re.search(r"^damaged   \w+: cat/3.png \(cannot identify the format\), left out$", done.stdout, re.MULTILINE)
+    assert f"--data.dataset my_photos_24_raw --data.data_dir {tmp_path} --data.image_size 24\n" in done.stdout
     data, plain = opened(tmp_path, "my_photos_24_raw", test_split="test"), opened(None, str(folder))
     assert data.class_names == ("cat", "dog")
     assert len(data.train) + len(data.test) == 19
@@ -397,8 +389,8 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(monkeypatch, c
             assert stored[name]["label"] == plain.train[index]["label"]
 
     arguments = ["--source", tmp_path, "--data_dir", tmp_path, "--image_size", 16, "--name", "smaller"]
-    status, out, err = alexnet(monkeypatch, capsys, "prepare", "tfds", "my_photos_24_raw", *arguments)
-    assert (status, err) == (0, "")
+    done = alexnet("prepare", "tfds", "my_photos_24_raw", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
     smaller = opened(tmp_path, "smaller", test_split="test", image_size=16)
     assert len(smaller.train) == len(data.train)
     assert [smaller.train[i]["label"] for i in range(5)] == [data.train[i]["label"] for i in range(5)]
@@ -416,9 +408,9 @@ def test_a_collection_of_a_data_set_has_its_splits_in_portions(photos):
     assert collect_dataset(data, 6).fingerprint != collection.fingerprint
 
 
-def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, capsys, tmp_path, photos):
+def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, tmp_path, photos):
     folder = photos(per_class=150)
-    monkeypatch.setattr(prepare_cli, "IMAGES_PER_SHARD", 4)
+    monkeypatch.setattr(prepare_command, "IMAGES_PER_SHARD", 4)
     written = tmp_path / "out" / "photos_24" / "1.0.0"
 
     def interrupt():
@@ -428,15 +420,15 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
 
     arguments = ["prepare", "folder", "--source", folder, "--data_dir", tmp_path / "out", "--image_size", SIZE]
     threading.Thread(target=interrupt, daemon=True).start()
-    status, out, _ = alexnet(monkeypatch, capsys, *arguments)
-    assert status == 130
-    assert re.search(r"^stopped after \d+ images; the same command goes on from there$", out, re.MULTILINE)
+    done = alexnet(*arguments)
+    assert done.returncode == 130
+    assert re.search(r"^stopped after \d+ images; the same command goes on from there$", done.stdout, re.MULTILINE)
     assert not (written / "dataset_info.json").exists()
     shards = len(list(written.glob("photos*")))
     assert 0 < shards < 75
-    status, out, _ = alexnet(monkeypatch, capsys, *arguments)
-    assert status == 0
-    assert "images    270 train, 30 test" in out
+    done = alexnet(*arguments)
+    assert done.returncode == 0
+    assert "images    270 train, 30 test" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -454,9 +446,8 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
         ("tfds cifar10_sample --data_dir . --threads 0", 2, "--threads is 0: use 1 or more"),
     ],
 )
-def test_what_cannot_be_is_one_line(monkeypatch, capsys, tmp_path, arguments, status, message):
-    monkeypatch.chdir(tmp_path)
-    got, _, errors = alexnet(monkeypatch, capsys, "prepare", *arguments.split())
-    assert got == status, errors
-    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", errors), errors
+def test_what_cannot_be_is_one_line(tmp_path, arguments, status, message):
+    done = alexnet("prepare", *arguments.split(), cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""``alexnet prepare``: what it takes and prints."""
+"""``alexnet prepare``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.cli import _parse, _say
+from alexnet_jax.commands.console import parse, say
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
@@ -78,9 +78,11 @@ class Tfds(Output):
     source: str | None = None
     """Where TFDS data sets are now. Default: in the package and in TFDS's own place."""
     train_split: str = "train"
+    """Which of its splits becomes train."""
     test_split: str = "test"
+    """Which becomes test."""
     validation_split: str | None = None
-    """These become the splits train, test and validation."""
+    """Which becomes validation, if any."""
 
 
 _Arguments = (
@@ -90,27 +92,27 @@ _Arguments = (
 )
 
 
-def prepare(arguments: list[str]) -> int:
-    """``alexnet prepare``."""
+def main(arguments: list[str]) -> int:
+    """Prepares, and prints what was written, what was damaged and how to go on."""
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
-    parsed: Imagenet2012 | Folder | Tfds = _parse(_Arguments, arguments, "prepare")  # type: ignore[arg-type]
+    parsed: Imagenet2012 | Folder | Tfds = parse(_Arguments, arguments, "prepare")  # type: ignore[arg-type]
     recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality)
     source_name, collection = _collect(parsed)
     name = parsed.name or f"{source_name}_{recipe.image_size}" + ("_raw" if recipe.encoding == "raw" else "")
     data_dir = parsed.data_dir.expanduser()
     console = Console()
     for remark in collection.remarks:
-        _say(console, f"source    {remark}")
+        say(console, f"source    {remark}")
     with StopRequest() as stop, PreparationDisplay(console) as display:
         journal = build(
             collection, recipe, data_dir, name, parsed.threads, display.advance, lambda: stop.signal is not None
         )
     if not journal.finished:
         assert stop.signal is not None
-        _say(console, f"stopped after {journal.done:,} images; the same command goes on from there")
+        say(console, f"stopped after {journal.done:,} images; the same command goes on from there")
         return 128 + stop.signal
     _report(console, journal)
-    _say(console, f"next      {_next_command(parsed, name, collection)}")
+    say(console, f"next      {_next_command(parsed, name)}")
     return 0
 
 
@@ -145,18 +147,18 @@ def _report(console: Console, journal: Journal) -> None:
     size, encoding = journal.plan["image_size"], journal.plan["encoding"]
     counts = ", ".join(f"{sum(shards):,} {split}" for split, shards in journal.images.items())
     gigabytes = sum(journal.bytes.values()) / 1e9
-    _say(console, f"written   {journal.path.parent}")
-    _say(console, f"images    {counts}, {size} x {size} pixels, {encoding}, {gigabytes:,.2f} GB")
+    say(console, f"written   {journal.path.parent}")
+    say(console, f"images    {counts}, {size} x {size} pixels, {encoding}, {gigabytes:,.2f} GB")
     damaged = [(split, image) for split, part in journal.damaged.items() for image in part]
     for split, image in damaged[:_MOST_NAMED]:
-        _say(console, f"damaged   {split}: {image.name} ({image.reason}), left out")
+        say(console, f"damaged   {split}: {image.name} ({image.reason}), left out")
     if len(damaged) > _MOST_NAMED:
-        _say(console, f"damaged   {len(damaged):,} in all, listed in {journal.path}")
+        say(console, f"damaged   {len(damaged):,} in all, listed in {journal.path}")
 
 
-def _next_command(parsed: Output, name: str, collection: Collection) -> str:
-    test = "" if "test" in collection.splits else " --data.test_split validation"
+def _next_command(parsed: Output, name: str) -> str:
+    net = "--preset imagenet_paper" if isinstance(parsed, Imagenet2012) else "--variant paper"
     return (
-        f"alexnet train --variant paper --data.dataset {name} --data.data_dir {parsed.data_dir} "
-        f"--data.image_size {parsed.image_size}{test}"
+        f"alexnet train {net} --data.dataset {name} --data.data_dir {parsed.data_dir} "
+        f"--data.image_size {parsed.image_size}"
     )

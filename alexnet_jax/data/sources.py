@@ -230,7 +230,8 @@ def _find_tfds(config: DataConfig) -> Path:
         str(unknown_name("data set", config.dataset, prepared)) if prepared else f"unknown data set {config.dataset!r}"
     )
     raise UsageError(
-        f"{known} (prepared in {searched}); `tfds build {name} --file_format=array_record` prepares one of TFDS's, "
+        f"{known} (prepared in {searched}); `alexnet prepare` makes one of ImageNet's tars or a folder, "
+        f"`tfds build {name} --file_format=array_record` prepares one of TFDS's, "
         "--data.data_dir names another place, and a path names a folder of class folders"
     )
 

@@ -19,6 +19,7 @@ from alexnet_jax.checkpoint import Checkpoints, Which
 from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.config.text import config_from_json, config_to_json
 from alexnet_jax.data.statistics import Statistics, caffe_statistics, torchvision_statistics
+from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.presets import imagenet_caffe, imagenet_torchvision, stored_size
 from alexnet_jax.schedule import Plateau
@@ -136,7 +137,10 @@ def _foreign(recipe: TrainConfig, model: ModelConfig, layers: Layers, statistics
         data=replace(recipe.data, image_size=size),
         augment=replace(recipe.augment, mean="pixel" if mean.ndim == 3 else "colour"),
     )
-    return Weights(config, from_channels_first(layers, model, bgr), statistics)
+    params = from_channels_first(layers, model, bgr)
+    # both programs count ImageNet's classes in the order of their synset ids
+    names = tuple(synset_names().values()) if model.classes == len(synset_names()) else ()
+    return Weights(config, params, statistics, names)
 
 
 # Caffe
