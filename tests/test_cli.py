@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import alexnet
 from PIL import Image
+from test_judges import JUDGES
 
 from alexnet_jax.presets import preset
 from alexnet_jax.workdir import WorkDir
@@ -135,6 +136,15 @@ def test_evaluate_counts_every_example(run):
             assert f"top-1 error {rows[-1]['top1_error']:.2%}" in done.stdout
 
 
+def test_the_same_net_twice_is_that_net_and_nets_of_other_images_are_refused(run):
+    alone, twice = (alexnet("evaluate", *nets) for nets in ([run], [run, run]))
+    assert "test, center, 2 nets, 10 images" in twice.stdout, twice.stderr
+    assert twice.stdout.partition("images")[2] == alone.stdout.partition("images")[2]
+    refused = alexnet("evaluate", run, JUDGES / "caffe" / "tiny_caffe_alexnet.caffemodel")
+    assert refused.returncode == 2
+    assert "data.image_size is 32 in one net and 77 in another" in refused.stderr
+
+
 def test_predict_names_the_best_classes_of_any_picture(run, folder, tmp_path):
     light = next((folder / "test" / "light").iterdir())
     Image.open(light).convert("CMYK").save(tmp_path / "cmyk.jpg")
@@ -225,7 +235,7 @@ def test_variants_and_summary_are_tables():
         ("train --data.validation_share 0.99999", "hold out less"),
         ("train --batch_size 9000", "batch_size is 9000: use at most 5000"),
         ("summary papr", "unknown variant 'papr': did you mean paper?"),
-        ("evaluate", "workdir|PATH"),
+        ("evaluate", "no net is named"),
         ("evaluate . --views eleven-crop", "eleven-crop"),
         ("--wrong", "unrecognized|unknown"),
     ],

@@ -9,7 +9,10 @@ from conftest import tiny_config
 
 import alexnet_jax
 from alexnet_jax.config import AugmentConfig, TrainConfig
-from alexnet_jax.metrics import PADDING_LABEL
+from alexnet_jax.data.sources import Source
+from alexnet_jax.evaluation import evaluate_ensemble
+from alexnet_jax.metrics import PADDING_LABEL, summarize
+from alexnet_jax.parallel import choose_layout
 from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step
 from alexnet_jax.train_state import TrainState, create_train_state
 
@@ -25,6 +28,22 @@ predict = jax.jit(predict_step, static_argnames=("config", "views"))
 @pytest.fixture(scope="module")
 def state() -> TrainState:
     return jax.jit(partial(create_train_state, CONFIG))(jax.random.key(0))
+
+
+class Examples(Source):
+    """Examples in memory."""
+
+    def __init__(self, examples):
+        self.examples = examples
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        return self.examples[index]
+
+    def name(self, index):
+        return str(index)
 
 
 def at(tree, index):
@@ -119,6 +138,18 @@ def test_evaluation_counts_each_example_once_and_padding_never(state, batch):
     assert_close(together, alone)
 
 
+def test_an_ensemble_averages_probabilities(state, batch):
+    other = state.replace(params=jax.tree.map(lambda leaf: leaf[..., ::-1], state.params))
+    layout, keys = choose_layout(CONFIG, 1), range(8)
+    examples = [{"image": np.asarray(batch["image"][key]), "label": np.int32(key)} for key in keys]
+    found = evaluate_ensemble([(state, layout), (other, layout)], Examples(examples))
+    scores = [predict(item, batch["image"], config=CONFIG) for item in (state, other)]
+    mean = jnp.log((jnp.exp(scores[0]) + jnp.exp(scores[1])) / 2)
+    want = summarize(mean, batch["label"])
+    assert found == {name: pytest.approx(float(value), rel=1e-5) for name, value in want.items()}
+    assert found["loss"] != pytest.approx(float(summarize(scores[0], batch["label"])["loss"]))
+
+
 def test_ten_crop_averages_probabilities(state):
     config = dataclasses.replace(CONFIG, augment=AugmentConfig(mean="colour"))
     images = jax.random.randint(KEY, (2, 71, 71, 3), 0, 256).astype(jnp.uint8)  # the centre is as far from each edge
@@ -131,7 +162,7 @@ def test_ten_crop_averages_probabilities(state):
 
 def test_perfect_and_wrong_logits_give_the_errors_that_they_should():
     logits = jnp.eye(6, dtype=jnp.float32)[jnp.array([0, 1, 2, 3])] * 9 - jnp.arange(6, dtype=jnp.float32)[None]
-    metrics = alexnet_jax.steps.summarize(logits, jnp.array([0, 1, 5, 4]))
+    metrics = summarize(logits, jnp.array([0, 1, 5, 4]))
     # the third example's label ranks last of six, the fourth's fifth
     assert (float(metrics["top1_error"]), float(metrics["top5_error"])) == (0.5, 0.25)
 

@@ -15,10 +15,10 @@ from alexnet_jax.errors import UsageError
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Errors of a trained net on a whole split, every example counted once."""
+    """Errors of trained nets on a whole split, every example counted once."""
 
-    net: tyro.conf.Positional[Path]
-    """The folder of a run, or a file of weights."""
+    nets: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs, or files of weights. The probabilities that several give are averaged (paper, Table 2)."""
     views: Literal["center", "ten-crop"] = "center"
     """The centre; or corners, centre and their reflections, probabilities averaged (paper, section 4.1)."""
     split: str = "test"
@@ -37,20 +37,28 @@ class EvaluateArguments:
 def main(arguments: list[str]) -> int:
     """Prints the errors in one line."""
     parsed = parse(EvaluateArguments, arguments, "evaluate")
+    if not parsed.nets:
+        raise UsageError("no net is named: give the folder of a run, or a file of weights")
     from alexnet_jax.commands.trained import load_trained
-
-    net = load_trained(parsed.net, parsed.checkpoint, parsed.variant, parsed.devices)
-    from alexnet_jax import evaluation
     from alexnet_jax.data.sources import open_dataset
+    from alexnet_jax.evaluation import evaluate, evaluate_ensemble
 
+    nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
+    net = nets[0]
     data = open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
-    net.check_classes(data.class_names, data.where)
+    for other in nets:
+        other.check_classes(data.class_names, data.where)
+        other.check_images(net.config)
     source = data.test if parsed.dataset else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
-    result = evaluation.evaluate(net.state, net.layout, source, parsed.views)
+    if len(nets) == 1:
+        who, result = f"step {int(net.state.step):,}", evaluate(net.state, net.layout, source, parsed.views)
+    else:
+        pairs = [(other.state, other.layout) for other in nets]
+        who, result = f"{len(nets)} nets", evaluate_ensemble(pairs, source, parsed.views)
     print(
-        f"{parsed.split}, {parsed.views}, step {int(net.state.step):,}, {result['count']:,} images: "
+        f"{parsed.split}, {parsed.views}, {who}, {result['count']:,} images: "
         f"top-1 error {result['top1_error']:.2%}, top-5 error {result['top5_error']:.2%}, loss {result['loss']:.4f}"
     )
     return 0

@@ -27,6 +27,16 @@ class Trained:
         """What people call the class ``label``."""
         return self.class_names[label] if label < len(self.class_names) else f"class {label}"
 
+    def check_images(self, other: TrainConfig) -> None:
+        """Raises UsageError where this net cannot see the images that ``other`` sees."""
+        for name, ours, theirs in (
+            ("data.image_size", self.config.data.image_size, other.data.image_size),
+            ("model.channels", self.config.model.channels, other.model.channels),
+            ("model.classes", self.config.model.classes, other.model.classes),
+        ):
+            if ours != theirs:
+                raise UsageError(f"{name} is {theirs} in one net and {ours} in another: nets of an ensemble share it")
+
     def check_classes(self, names: tuple[str, ...], where: Path) -> None:
         """Raises UsageError where the data set at ``where`` has other classes, ``names``, than the net has learned."""
         if len(names) > self.config.model.classes:

@@ -1,0 +1,72 @@
+"""Each ImageNet recipe on a miniature of ImageNet: prepared from tars, trained, evaluated, asked for names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from conftest import alexnet, tiny_model
+from rich.console import Console
+from test_prepare import picture, write_imagenet
+
+from alexnet_jax.loop import train
+from alexnet_jax.presets import PRESETS, preset
+from alexnet_jax.workdir import WorkDir
+
+RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
+NETS = {"imagenet_paper": "paper", "imagenet_original": "original", "imagenet_caffe": "caffe_alexnet"}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    place = tmp_path_factory.mktemp("imagenet")
+    write_imagenet(place / "tars", validation=range(1, 9))
+    sizes = ["--image_size", 72, "--name", "imagenet2012_256"]
+    done = alexnet("prepare", "imagenet2012", "--source", place / "tars", "--data_dir", place / "data", *sizes)
+    assert done.returncode == 0, done.stderr
+    (place / "picture.jpg").write_bytes(picture(1))
+    return place
+
+
+def miniature(name, data_dir):
+    """The recipe, with small channels, small crops and two steps an epoch; its epochs come within two."""
+    config = preset(name)
+    model = tiny_model(NETS[name], 1000) if name in NETS else tiny_model("single_tower", 1000)
+    kernels = (dataclasses.replace(conv, kernel_stddev=config.model.convs[0].kernel_stddev) for conv in model.convs)
+    schedule = config.schedule
+    shares = [epoch / config.epochs for epoch in schedule.epochs]
+    schedule = dataclasses.replace(
+        schedule,
+        epochs=tuple(round(2 * share, 2) for share in shares),
+        layer_rates=tuple((layer, 2 * epoch / config.epochs, rate) for layer, epoch, rate in schedule.layer_rates),
+    )
+    augment = dataclasses.replace(config.augment, images_per_crop=min(2, config.augment.images_per_crop))
+    if augment.colour_noise_until is not None:
+        augment = dataclasses.replace(augment, colour_noise_until=1)
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(model, convs=tuple(kernels)),
+        data=dataclasses.replace(config.data, data_dir=str(data_dir), image_size=72, train_examples=15),
+        augment=augment,
+        schedule=schedule,
+        batch_size=6,
+        epochs=2,
+        log_every=1,
+    )
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_whole_recipe_runs_in_miniature(prepared, tmp_path, name):
+    workdir = WorkDir(tmp_path / "run")
+    result = train(miniature(name, prepared / "data"), workdir, Console(quiet=True))
+    assert result.step == 4
+    rows = [json.loads(line) for line in workdir.metrics.read_text().splitlines()]
+    splits = ["validation", "test"] if name == "imagenet_paper" else ["test"]
+    assert [row["split"] for row in rows] == 2 * ["train", "train", *splits]
+    done = alexnet("evaluate", workdir.root, "--views", "ten-crop")
+    assert "test, ten-crop, step 4, 8 images: top-1 error" in done.stdout, done.stderr
+    done = alexnet("predict", workdir.root, prepared / "picture.jpg")
+    assert len(done.stdout.splitlines()) == 6
+    assert "class" not in done.stdout
+    assert (workdir.root / "classes.txt").read_text().startswith("tench\ngoldfish\n")
