@@ -12,6 +12,12 @@ import numpy as np
 import pytest
 from conftest import alexnet
 from PIL import Image
+from test_prepare import write_imagenet
+from test_weights_pytorch import Stored, tensor, zipped
+
+from alexnet_jax.variants import variant
+from alexnet_jax.weights.layouts import layer_shapes
+from alexnet_jax.weights.recognize import torchvision_names
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -19,6 +25,11 @@ CI = (ROOT / ".ci" / "run").read_text()
 
 # by hand on a machine that has the accelerator; here their resolution is what .ci/pin does
 NOT_RUN = {"uv sync --extra cuda", "uv sync --extra tpu"}
+# days of work on ImageNet itself; test_presets.py runs the same in miniature
+NOT_RUN |= {
+    "uv run alexnet train --preset imagenet_paper --data.data_dir data",
+    "uv run alexnet evaluate runs/imagenet_paper --views ten-crop",
+}
 
 
 def blocks(kind):
@@ -37,7 +48,7 @@ def runs_in_ci(line):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with what the README's commands take for granted: a finished run, photos, a picture."""
+    """A folder with what the README's commands take for granted: a finished run, photos, a picture, others' files."""
     place = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
@@ -46,8 +57,23 @@ def place(tmp_path_factory):
             pixels = rng.integers(0, 256, (36, 40, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(place / "photos" / kind / f"{index}.jpg")
     (place / "photos" / "cat" / "0.jpg").rename(place / "cat.jpg")
+    write_torchvision_weights(place / "alexnet-owt-7be5be79.pth")
+    write_imagenet(place / "tars")
     assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
+
+
+def write_torchvision_weights(path):
+    """A state dict of torchvision's alexnet at full size, all zeros, as torch.save writes it."""
+    model = variant("torchvision")
+    elements = sum(np.prod(shape) + shape[0] for shape in layer_shapes(model).values())
+    storage, offset, state = Stored("Float", "0", int(elements)), 0, {}
+    for name, shape in zip(torchvision_names(model).values(), layer_shapes(model).values(), strict=True):
+        for part, size in (("weight", shape), ("bias", shape[:1])):
+            strides = tuple(int(np.prod(size[axis + 1 :])) for axis in range(len(size)))
+            state[f"{name}.{part}"] = tensor(storage, offset, size, strides)
+            offset += int(np.prod(size))
+    zipped(path, state, {"0": bytes(4 * offset)})
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if not runs_in_ci(line)])
@@ -68,7 +94,9 @@ def test_ci_runs_the_rest():
     ]
 
 
-@pytest.mark.parametrize(("code", "want"), zip(blocks("python"), ["(1, 3, 3, 64)\n", "(1, 6, 10, 10)\n"], strict=True))
+@pytest.mark.parametrize(
+    ("code", "want"), list(zip(blocks("python"), ["(1, 3, 3, 64)\n", "(1, 6, 10, 10)\n"], strict=True))
+)
 def test_python(tmp_path, code, want):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
