@@ -9,6 +9,7 @@ import sys
 from typing import NoReturn
 
 from alexnet_jax import __version__
+from alexnet_jax.compile_cache import use_compile_cache
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 
 COMMANDS = {
@@ -18,6 +19,7 @@ COMMANDS = {
     "predict": "the five best classes for image files",
     "convert": "weights of PyTorch, of Caffe or of a run, as safetensors",
     "export": "a trained net as a StableHLO or ONNX file",
+    "bench": "how fast a net runs here, and against other programs",
     "variants": "the named nets and what they count",
     "summary": "a net's layers, shapes, parameters and MACs",
 }
@@ -52,6 +54,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if parsed.command not in COMMANDS:
         raise unknown_name("command", parsed.command, COMMANDS)
+    use_compile_cache()
     return importlib.import_module(f"alexnet_jax.commands.{parsed.command}").main(parsed.rest)
 
 

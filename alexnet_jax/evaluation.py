@@ -27,9 +27,13 @@ def evaluate(
 ) -> dict[str, float]:
     """``loss`` in nats, ``top1_error`` and ``top5_error`` as shares, and the ``count`` of examples they are over.
 
-    ``state`` lies as ``layout`` places it. ``on_batch`` is told how many examples are done.
+    ``state`` lies as ``layout`` places it. ``on_batch`` is told how many examples are done, 0 after compilation.
     """
-    return _totals(lambda batch: layout.eval_step(state, batch, views), source, on_batch)
+
+    def prepare(batch: Example) -> None:
+        layout.prepare_eval_step(state, batch, views)
+
+    return _totals(lambda batch: layout.eval_step(state, batch, views), source, on_batch, prepare)
 
 
 def evaluate_ensemble(
@@ -42,12 +46,20 @@ def evaluate_ensemble(
         mean = np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
         return summarize(jnp.asarray(mean), jnp.asarray(batch["label"]))
 
-    return _totals(step, source, on_batch=lambda done: None)
+    return _totals(step, source)
 
 
-def _totals(step: Callable[[Example], Metrics], source: Source, on_batch: Callable[[int], None]) -> dict[str, float]:
+def _totals(
+    step: Callable[[Example], Metrics],
+    source: Source,
+    on_batch: Callable[[int], None] = lambda done: None,
+    prepare: Callable[[Example], None] = lambda batch: None,
+) -> dict[str, float]:
     loss, wrong1, wrong5, count = 0.0, 0, 0, 0
     for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
+        if count == 0:
+            prepare(batch)
+            on_batch(0)
         metrics = {name: float(value) for name, value in step(batch).items()}
         examples = round(metrics["count"])
         loss += metrics["loss"] * examples

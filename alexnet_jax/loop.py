@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,11 +21,13 @@ from alexnet_jax.data.statistics import training_statistics
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.evaluation import evaluate
 from alexnet_jax.interrupt import StopRequest
+from alexnet_jax.pace import Pace
 from alexnet_jax.parallel import Layout, bytes_per_device, choose_layout
 from alexnet_jax.progress import Display
 from alexnet_jax.report import describe_run, draw_curves, draw_filters
 from alexnet_jax.schedule import observe_error
 from alexnet_jax.steps import Metrics
+from alexnet_jax.trace import Trace
 from alexnet_jax.train_state import TrainState, create_train_state, train_state_form
 from alexnet_jax.weights.files import read_weights
 from alexnet_jax.weights.transfer import begin_with
@@ -58,9 +59,16 @@ def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> Train
 
 
 def train(
-    config: TrainConfig, workdir: WorkDir, console: Console, devices: int | None = None, keep_classes: bool = True
+    config: TrainConfig,
+    workdir: WorkDir,
+    console: Console,
+    devices: int | None = None,
+    keep_classes: bool = True,
+    profile: Path | None = None,
 ) -> Result:
     """Trains to the end of ``config`` in ``workdir``, going on from its latest checkpoint, and draws the pictures.
+
+    A trace of a few steps goes to the folder ``profile``.
 
     Raises UsageError where the folder holds another run or the devices cannot be had, AlexNetError where data or
     checkpoints cannot be read or the loss is no longer a number.
@@ -80,10 +88,16 @@ def train(
 
     start = int(state.step)
     say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
-    with StopRequest() as stop, Display(console, config.steps, start) as display:
-        run = _Run(config, data, layout, workdir, checkpoints, display, stop)
+    with (
+        Trace(profile, start, config.steps) as trace,
+        StopRequest() as stop,
+        Display(console, config.steps, start) as display,
+    ):
+        run = _Run(config, data, layout, workdir, checkpoints, display, stop, trace)
         state = run.go_on(state)
     checkpoints.wait()
+    if trace.written is not None:
+        say(f"trace    {trace.written}, to open at https://ui.perfetto.dev; XProf opens the folder {profile}")
     state = layout.collect(state)
     finished = int(state.step) == config.steps
     if finished:
@@ -131,26 +145,33 @@ class _Run:
     checkpoints: Checkpoints
     display: Display
     stop: StopRequest
+    trace: Trace
 
     def go_on(self, state: TrainState) -> TrainState:
         """Steps from ``state`` to the end of the run, or until someone asks to stop."""
         config, start = self.config, int(state.step)
         _, key = _keys(config)
         since: list[Metrics] = []
-        began = time.monotonic()
-        for step, batch in zip(range(start + 1, config.steps + 1), self._batches(start), strict=False):
-            state, metrics = self.layout.train_step(state, batch, key)
+        pace = Pace()
+        for step, batch in zip(range(start + 1, config.steps + 1), pace.watch(self._batches(start)), strict=False):
+            if step == start + 1:
+                self.layout.prepare_train_step(state, batch, key)
+                pace.restart()
+            with jax.profiler.StepTraceAnnotation("train", step_num=step):
+                state, metrics = self.layout.train_step(state, batch, key)
+            self.trace.after(step, state)
             since.append(metrics)
             self.display.advance(step)
             stops = self.stop.signal is not None  # asked once a step: a signal may come at any moment
             evaluates = self._evaluates_at(step)
             saves = evaluates or stops or step % config.checkpoint_every == 0
             if saves or step % config.log_every == 0:
-                rate = self._log_training(step, since, began)
-                since, began = [], time.monotonic()
+                rate = self._log_training(step, since, pace)
+                since = []
+                pace.restart()
             if saves:
                 state = self._evaluate_and_save(state, step, rate, evaluates)
-                began = time.monotonic()
+                pace.restart()
             if stops:
                 break
         return state
@@ -161,7 +182,7 @@ class _Run:
     def _evaluates_at(self, step: int) -> bool:
         return step % (self.config.evaluate_every * self.config.steps_per_epoch) == 0 or step == self.config.steps
 
-    def _log_training(self, step: int, since: list[Metrics], began: float) -> float:
+    def _log_training(self, step: int, since: list[Metrics], pace: Pace) -> float:
         """Writes a row with the means over the steps ``since`` the last one; returns the learning rate."""
         rows = jax.device_get(since)
         means = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "top1_error", "top5_error")}
@@ -171,14 +192,20 @@ class _Run:
                 f"optimizer.learning_rate below {self.config.optimizer.learning_rate}"
             )
         rate = float(f"{rows[-1]['learning_rate']:.6g}")  # without the tail that float32 adds
-        self._log(step, "train", means, rate, self.config.batch_size * len(rows) / (time.monotonic() - began))
+        speed = {
+            "images_per_second": pace.images_per_second(self.config.batch_size * len(rows)),
+            "input_wait": pace.input_wait(),
+        }
+        self._log(step, "train", means, rate, speed)
         return rate
 
-    def _log(self, step: int, split: str, metrics: dict[str, Any], learning_rate: float, rate: float) -> None:
+    def _log(
+        self, step: int, split: str, metrics: dict[str, Any], learning_rate: float, speed: dict[str, float]
+    ) -> None:
         names = ("loss", "top1_error", "top5_error")
         row: Row = {"step": step, "epoch": step / self.config.steps_per_epoch, "split": split}
         row |= {name: metrics[name] for name in names}
-        row |= {"learning_rate": learning_rate, "images_per_second": rate}
+        row |= {"learning_rate": learning_rate} | speed
         self.workdir.append_metrics(row)
         self.display.row(row)
 
@@ -199,11 +226,13 @@ class _Run:
     def _evaluate(self, state: TrainState, step: int, split: str, learning_rate: float) -> float:
         source = self.data.test if split == "test" else self.data.validation
         assert source is not None
-        began = time.monotonic()
+        pace = Pace()
 
         def show(done: int) -> None:
+            if done == 0:
+                pace.restart()
             self.display.advance(step, f"{split}: {done} of {len(source)} images")
 
         metrics = evaluate(state, self.layout, source, on_batch=show)
-        self._log(step, split, metrics, learning_rate, len(source) / (time.monotonic() - began))
+        self._log(step, split, metrics, learning_rate, {"images_per_second": pace.images_per_second(len(source))})
         return metrics["top1_error"]

@@ -60,14 +60,28 @@ class Layout(ABC):
         """``steps.predict_step``, compiled."""
         return self._run(predict_step, state, images, views=views)
 
+    def prepare_train_step(self, state: TrainState, batch: Batch, key: PRNGKeyArray) -> None:
+        """Compiles what ``train_step`` would compile in its first call, and runs nothing."""
+        self._function(train_step, state, 2, updates=True).lower(state, batch, key).compile()
+
+    def prepare_eval_step(self, state: TrainState, batch: Batch, views: Views) -> None:
+        """Compiles what ``eval_step`` would compile in its first call, and runs nothing."""
+        self._function(eval_step, state, 1, views=views).lower(state, batch).compile()
+
     def _run(
         self, step: Callable[..., Any], state: TrainState, *inputs: Any, updates: bool = False, **options: Any
     ) -> Any:
+        results = self._function(step, state, len(inputs), updates, **options)(state, *inputs)
+        return jax.block_until_ready(results) if self._waits() else results
+
+    def _function(
+        self, step: Callable[..., Any], state: TrainState, inputs: int, updates: bool = False, **options: Any
+    ) -> Any:
+        """``step`` as ``_compile`` made it when it was first asked for."""
         name = (step.__name__, *options.values())
         if name not in self._compiled:
-            self._compiled[name] = self._compile(step, state, len(inputs), updates, **options)
-        results = self._compiled[name](state, *inputs)
-        return jax.block_until_ready(results) if self._waits() else results
+            self._compiled[name] = self._compile(step, state, inputs, updates, **options)
+        return self._compiled[name]
 
     def _waits(self) -> bool:
         """Whether each step must end before the next is sent off.

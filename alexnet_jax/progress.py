@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 _SECONDS_BETWEEN_LINES = 5.0
+_MUCH_WAITING = 0.1
 
 
 class Display:
@@ -56,7 +57,8 @@ class Display:
         """A row of metrics was written."""
         if row["split"] == "train":
             self._training = (
-                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.1%}  {row['images_per_second']:.0f} images/s"
+                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.1%}  "
+                f"{row['images_per_second']:.0f} images/s{_waiting(row)}"
             )
             self._bar.update(self._task, description=self._training)
             due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
@@ -68,7 +70,7 @@ class Display:
         self.say(
             f"epoch {row['epoch']:>6.2f}  step {row['step']:>{len(str(self._steps))}}/{self._steps}  "
             f"{row['split']:<10}  loss {row['loss']:.3f}  {errors}  "
-            f"learning rate {row['learning_rate']:.0e}  {row['images_per_second']:.0f} images/s{left}"
+            f"learning rate {row['learning_rate']:.0e}  {row['images_per_second']:.0f} images/s{_waiting(row)}{left}"
         )
 
     def say(self, line: str) -> None:
@@ -122,3 +124,9 @@ class PreparationDisplay:
         minutes, seconds = divmod(round((expected - done) / rate), 60)
         line = f"{done:>11,} of about {expected:,} images  {rate:,.0f} images/s  {minutes}:{seconds:02d} left"
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _waiting(row: dict[str, Any]) -> str:
+    """Says so where the run waits for its images, which more processors or smaller stored images would mend."""
+    share = row.get("input_wait", 0.0)
+    return f"  waiting for images {share:.0%} of the time" if share > _MUCH_WAITING else ""

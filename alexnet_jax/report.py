@@ -29,7 +29,8 @@ def first_line(text: str | None) -> str:
     return (text or "").strip().splitlines()[0]
 
 
-def _plain_table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """A table without lines, words on the left and numbers on the right."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index < len(columns))
@@ -38,7 +39,7 @@ def _plain_table(*columns: str) -> Table:
 
 def summary_table(summary: Summary) -> Table:
     """Layer, output shape for one image, parameters and multiply-accumulates, with totals and memory below."""
-    table = _plain_table("layer", "output shape", "parameters", "MACs")
+    table = plain_table("layer", "output shape", "parameters", "MACs")
     for row in summary.rows:
         table.add_row(row.name, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs:,}")
     table.add_section()
@@ -56,7 +57,7 @@ def summary_table(summary: Summary) -> Table:
 
 def variants_table() -> Table:
     """The named nets with their counts and the first line of their docstrings."""
-    table = _plain_table("variant", "parameters", "MACs", "image", "classes")
+    table = plain_table("variant", "parameters", "MACs", "image", "classes")
     table.add_column("what it is")
     for name, make in VARIANTS.items():
         config = variant(name)

@@ -31,6 +31,8 @@ class TrainArguments:
     """Where the run's files are. Default: runs/PRESET."""
     devices: int | None = None
     """How many devices to use, 1 or 2. Default: as many as there are and the net has towers."""
+    profile: Path | None = None
+    """A folder for a trace of a few steps, to open in Perfetto or XProf."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     workdir = _workdir(parsed)
     console = Console()
     keep_classes = parsed.config.model.classes != begin.config.model.classes or workdir.has_begun
-    result = loop.train(parsed.config, workdir, console, parsed.devices, keep_classes)
+    result = loop.train(parsed.config, workdir, console, parsed.devices, keep_classes, parsed.profile)
     if result.stopped_by is not None:
         say(console, f"stopped and saved at step {result.step:,}; go on with `alexnet train --workdir {workdir.root}`")
         return 128 + result.stopped_by

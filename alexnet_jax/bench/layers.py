@@ -1,0 +1,77 @@
+"""Each line of ``alexnet summary`` alone, timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from alexnet_jax.bench.timing import Contender, Task, seconds_of
+from alexnet_jax.config import DenseConfig, ModelConfig
+from alexnet_jax.model import SHORT_NAMES, AlexNet
+from alexnet_jax.summary import summarize_model
+
+_OPERATIONS = {short: operation for operation, short in SHORT_NAMES.items()}
+
+
+class OneLayer(AlexNet):
+    """One of the outputs that ``intermediate_names`` lists, from the one before it."""
+
+    layer: str = ""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """What ``layer`` makes of what it reads."""
+        kind, number = self.layer.rstrip("0123456789"), int(self.layer.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        if kind == "conv":
+            return self._convolve(self.layer, self.config.convs[number - 1], images)
+        if kind == "fc":
+            widths = [*(dense.features for dense in self.config.dense), self.config.classes]
+            return self._dense(self.layer, DenseConfig(widths[self.config.dense_names.index(self.layer)]), images)
+        if kind == "drop":
+            return self._dropout(images, train)
+        return self._operate(_OPERATIONS[kind], images)
+
+
+def layer_contenders(config: ModelConfig, params: PyTree, batch_size: int) -> Iterator[tuple[Task, Contender]]:
+    """Every layer alone on normal inputs, with dropout as in training: ``forward`` and ``gradient``."""
+    summary = summarize_model(config)
+    rng = np.random.default_rng(0)
+    shape = summary.input_shape
+    for row in summary.rows:
+        apply = _layer_function(config, row.name)
+        reads_images = row is summary.rows[0]
+        own = {row.name: params[row.name]} if row.name in params else {}
+        inputs, gradient = (
+            jnp.asarray(rng.standard_normal((batch_size, *size), np.float32)) for size in (shape, row.shape)
+        )
+        backward = jax.jit(partial(_backward, apply, reads_images=reads_images))
+        flops = 2 * row.macs * batch_size
+        yield Task("layer", row.name, "forward", flops), partial(seconds_of, jax.jit(apply), own, inputs)
+        flops *= 2 if reads_images else 3
+        yield Task("layer", row.name, "gradient", flops), partial(seconds_of, backward, own, inputs, gradient)
+        shape = row.shape
+
+
+def _layer_function(config: ModelConfig, name: str) -> Any:
+    net = OneLayer(config, layer=name)
+
+    def apply(params: PyTree, inputs: jax.Array) -> Any:
+        return net.apply({"params": params}, inputs, train=True, rngs={"dropout": jax.random.key(2)})
+
+    return apply
+
+
+def _backward(apply: Any, params: PyTree, inputs: jax.Array, gradient: jax.Array, reads_images: bool) -> Any:
+    """The output, and the gradient for the parameters and, unless it ``reads_images``, for the inputs."""
+    if reads_images:
+        outputs, pull = jax.vjp(lambda params: apply(params, inputs), params)
+    else:
+        outputs, pull = jax.vjp(apply, params, inputs)
+    return outputs, pull(gradient)

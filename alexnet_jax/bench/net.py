@@ -1,0 +1,128 @@
+"""Our net as something to time, and what its products cost."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
+from jaxtyping import PyTree
+
+from alexnet_jax.bench.timing import Contender, seconds_of
+from alexnet_jax.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from alexnet_jax.metrics import cross_entropy
+from alexnet_jax.model import AlexNet
+from alexnet_jax.parallel import Layout, choose_layout
+from alexnet_jax.presets import stored_size
+from alexnet_jax.steps import Batch
+from alexnet_jax.summary import summarize_model
+from alexnet_jax.train_state import create_train_state
+
+WORKS = ("forward", "gradient", "train")
+"""Logits of float images; loss and its gradient, with dropout; the whole step from uint8 images to new weights."""
+
+
+def bench_config(model: ModelConfig, batch_size: int) -> TrainConfig:
+    """A run of ``model`` at a rate so low that the random images do not move its weights."""
+    return TrainConfig(
+        model=model,
+        data=DataConfig(image_size=stored_size(model)),
+        optimizer=OptimizerConfig(learning_rate=1e-9),
+        batch_size=batch_size,
+    )
+
+
+def flops(config: ModelConfig, work: str, batch_size: int) -> int:
+    """Floating-point operations of the products of one go, an addition and a multiplication for each MAC.
+
+    The gradient is two more products of each layer's size, but nothing asks for that of the images.
+    """
+    summary = summarize_model(config)
+    macs = summary.macs if work == "forward" else 3 * summary.macs - summary.rows[0].macs
+    return 2 * macs * batch_size
+
+
+def random_batch(config: TrainConfig) -> Batch:
+    """Stored images and labels of one step."""
+    rng = np.random.default_rng(0)
+    size, channels = config.data.image_size, config.model.channels
+    images = rng.integers(0, 256, (config.batch_size, size, size, channels), dtype=np.uint8)
+    labels = rng.integers(0, config.model.classes, config.batch_size, dtype=np.int32)
+    return {"image": jnp.asarray(images), "label": jnp.asarray(labels)}
+
+
+class OwnNet:
+    """The net of ``config`` on ``devices`` devices, with weights, images and labels."""
+
+    def __init__(self, config: TrainConfig, devices: int) -> None:
+        self.config = config
+        self.batch = random_batch(config)
+        size = config.model.image_size
+        self.crops = self.batch["image"][:, :size, :size].astype(jnp.float32) - 127.5
+        self._key = jax.random.key(1)
+        self._layout = choose_layout(config, devices)
+        self._net = AlexNet(config.model)
+        state = jax.jit(partial(create_train_state, config))(jax.random.key(0))
+        self.params = state.params
+        self._state = self._layout.place(state)
+
+    def contenders(self) -> dict[str, Contender]:
+        """One for each of ``WORKS``; on two devices for the whole training step alone."""
+        if len(self._layout.devices) > 1:
+            return {"train": self._train}
+        logits, gradient = jax.jit(self.logits), jax.jit(jax.value_and_grad(self._loss))
+        return {
+            "forward": partial(seconds_of, logits, self.params, self.crops),
+            "gradient": partial(seconds_of, gradient, self.params, self.crops, self.batch["label"], self._key),
+            "train": self._train,
+        }
+
+    def logits(self, params: PyTree, crops: jax.Array) -> Any:
+        """As the net gives them at test."""
+        return self._net.apply({"params": params}, crops, train=False)
+
+    def _loss(self, params: PyTree, crops: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
+        logits: Any = self._net.apply({"params": params}, crops, train=True, rngs={"dropout": key})
+        return cross_entropy(logits, labels).mean()
+
+    def _train(self) -> float:
+        def step() -> Any:
+            self._state, metrics = self._layout.train_step(self._state, self.batch, self._key)
+            return self._state, metrics
+
+        return seconds_of(step)
+
+    def compile_seconds(self) -> dict[str, float]:
+        """What the training step takes to trace and compile, with nothing kept from before and with all of it."""
+        with _empty_compile_cache():
+            return {
+                name: self._compile_once(choose_layout(self.config, len(self._layout.devices)))
+                for name in ("cold", "cached")
+            }
+
+    def _compile_once(self, layout: Layout) -> float:
+        return seconds_of(layout.prepare_train_step, self._state, self.batch, self._key)
+
+
+@contextlib.contextmanager
+def _empty_compile_cache() -> Iterator[None]:
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        _use_cache(dict(zip(names, (folder, 0.0), strict=True)))
+        try:
+            yield
+        finally:
+            _use_cache(before)
+
+
+def _use_cache(settings: dict[str, Any]) -> None:
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()  # or JAX goes on with the folder that it began with

@@ -1,0 +1,111 @@
+"""How a run spends its time: nothing compiles twice, clocks count steps alone, traces can be had."""
+
+import gzip
+import json
+import re
+
+import jax
+import pytest
+from conftest import alexnet
+
+from alexnet_jax import loop, pace
+from alexnet_jax.workdir import WorkDir
+
+# twelve steps, evaluated after six, and a checkpoint every other step
+FAST = ["--epochs", 4, "--batch_size", 4, "--log_every", 1, "--evaluate_every", 2, "--checkpoint_every", 2]
+
+
+@pytest.fixture
+def compilations():
+    """Grows by one entry whenever XLA compiles something or reads it from the cache."""
+    seen = []
+
+    def listen(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_after_the_first_step_and_the_first_evaluation_nothing_compiles(
+    photos, tmp_path, monkeypatch, compilations, devices
+):
+    rows = []
+
+    def append(self, row):
+        rows.append((row["split"], len(compilations)))
+
+    monkeypatch.setattr(WorkDir, "append_metrics", append)
+    monkeypatch.setattr(loop, "draw_curves", lambda *_: None)  # it has no rows to draw
+    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), "--devices", devices, *FAST)
+    assert done.returncode == 0, done.stderr
+    assert [split for split, _ in rows] == [*["train"] * 6, "test", *["train"] * 6, "test"]
+    counts = [count for _, count in rows]
+    assert counts[0] > 0
+    assert counts[0] == counts[5]  # steps and checkpoints before the first evaluation
+    assert counts[7] == counts[-1]  # and all that follows it
+
+
+def test_no_clock_counts_a_compilation(photos, tmp_path, monkeypatch, compilations):
+    class Watched(pace.Pace):
+        def restart(self):
+            super().restart()
+            self.compiled = len(compilations)
+
+        def images_per_second(self, images):
+            assert len(compilations) == self.compiled
+            return super().images_per_second(images)
+
+    monkeypatch.setattr(loop, "Pace", Watched)
+    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *FAST)
+    assert done.returncode == 0, done.stderr
+    assert compilations
+
+
+def test_pace_tells_the_rate_and_the_share_that_was_waited(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
+
+    def batches():
+        for seconds in (1.0, 2.0):
+            now[0] += seconds
+            yield seconds
+
+    clock = pace.Pace()
+    for _ in clock.watch(batches()):
+        now[0] += 4.5
+    assert clock.images_per_second(24) == 2.0
+    assert clock.input_wait() == 0.25
+    clock.restart()
+    now[0] += 1.0
+    assert (clock.images_per_second(3), clock.input_wait()) == (3.0, 0.0)
+
+
+def test_the_display_tells_of_waiting_where_there_is_much(photos, tmp_path, monkeypatch):
+    for share in (0.05, 0.25):
+        monkeypatch.setattr(pace.Pace, "input_wait", lambda self, share=share: share)
+        done = alexnet("train", "--workdir", tmp_path / str(share), "--data.dataset", photos(str(share)), *FAST)
+        assert ("waiting for images 25% of the time" in done.stdout) == (share > 0.1)
+        assert {row.get("input_wait") for row in WorkDir(tmp_path / str(share)).read_metrics()} == {share, None}
+
+
+def test_a_profile_holds_the_steps_it_traced_and_perfetto_can_open_it(photos, tmp_path):
+    data = photos()
+    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", data, *FAST]
+    done = alexnet(*arguments, "--profile", tmp_path / "traces")
+    assert done.returncode == 0, done.stderr
+    written = re.search(r"^trace    (\S+perfetto_trace\.json\.gz), to open at", done.stdout, re.MULTILINE)[1]
+    with gzip.open(written) as file:
+        events = json.load(file)["traceEvents"]
+    steps = {event["args"]["step_num"] for event in events if event.get("name") == "train"}
+    assert steps == {"4", "5", "6", "7", "8"}
+    assert list((tmp_path / "traces").rglob("*.xplane.pb"))
+    again = alexnet(*arguments, "--profile", tmp_path / "traces")
+    assert again.returncode == 2
+    assert "0 step(s) are left of this run and a trace needs 8, give it more --epochs" in again.stderr
+    refused = alexnet("train", "--workdir", tmp_path / "new", "--data.dataset", data, *FAST, "--profile", written)
+    assert refused.returncode == 2
+    assert "this is a file; name a folder" in refused.stderr
