@@ -100,11 +100,14 @@ def content(folder):
 
 @pytest.mark.parametrize("recipe", [RAW, JPEG], ids=["raw", "jpeg"])
 def test_the_official_tars_become_a_data_set_that_opens(tmp_path, recipe):
+    import tensorflow_datasets as tfds
+
     images = write_imagenet(tmp_path / "tars")
     journal = prepare(collect(tmp_path / "tars"), recipe, tmp_path, "set")
     assert journal.images == {"train": [5, 5, 5], "validation": [2, 1]}
     data = opened(tmp_path)
     assert (len(data.train), len(data.test)) == (15, 3)
+    records = tfds.builder_from_directory(data.where).as_data_source("train")
     for index, name in enumerate(images):
         example = data.train[index]
         assert example["label"] == {"n01440764": 0, "n01443537": 1, "n15075141": 999}[name.split("_")[0]]
@@ -114,7 +117,7 @@ def test_the_official_tars_become_a_data_set_that_opens(tmp_path, recipe):
             Image.fromarray(want).save(stream, "JPEG", quality=95)
             want = decode_image(stream.getvalue(), SIZE, 3)
         np.testing.assert_array_equal(example["image"], want)
-        assert data.train.records[index]["file_name"] == name.encode()
+        assert records[index]["file_name"] == name.encode()
 
 
 def test_classes_have_names_and_the_label_order_of_tfds(tmp_path, imagenet):
@@ -371,6 +374,8 @@ def test_two_processes_write_the_same_bytes(tmp_path, imagenet):
 
 
 def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, photos):
+    import tensorflow_datasets as tfds
+
     folder = photos("My Photos", per_class=10)
     (folder / "cat" / "3.png").write_bytes(b"no picture")
     arguments = ["--data-dir", tmp_path, "--image_size", SIZE, "--encoding", "raw"]
@@ -382,7 +387,8 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, phot
     data, plain = opened(tmp_path, "my_photos_24_raw", test_split="test"), opened(None, str(folder))
     assert data.class_names == ("cat", "dog")
     assert len(data.train) + len(data.test) == 19
-    stored = {example["file_name"].decode(): example for example in data.train.records}
+    records = tfds.builder_from_directory(data.where).as_data_source("train")
+    stored = {example["file_name"].decode(): example for example in records}
     for index in range(len(plain.train)):
         if (name := plain.train.name(index)) != "cat/3.png":
             np.testing.assert_array_equal(stored[name]["image"], plain.train[index]["image"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.images import decode_image, fit_pixels
+from alexnet_jax.data.records import Records, find_features
 from alexnet_jax.data.synsets import readable_names
 from alexnet_jax.errors import AlexNetError, UsageError, first_line, unknown_name
 
@@ -33,6 +33,11 @@ class Source(ABC):
     @abstractmethod
     def __getitem__(self, index: int) -> Example:
         """The example at ``index``, decoded."""
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of every image: size, size, channels."""
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -63,6 +68,11 @@ class Part(Source):
     def __getitem__(self, index: int) -> Example:
         return self.source[int(self.indices[index])]
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of the whole source."""
+        return self.source.image_shape
+
     def name(self, index: int) -> str:
         """The name that it has in the whole source."""
         return self.source.name(int(self.indices[index]))
@@ -88,6 +98,11 @@ class FolderSource(Source):
         image = decode_image(self.files[index], self.size, self.channels)
         return {"image": image, "label": np.int32(self.labels[index])}
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As they are given."""
+        return self.size, self.size, self.channels
+
     def name(self, index: int) -> str:
         """Its path in the folder."""
         return self.files[index].relative_to(self.folder).as_posix()
@@ -101,9 +116,7 @@ class TfdsSource(Source):
     """One split of a prepared TFDS data set, its images encoded or as raw pixels."""
 
     split: str
-    records: Any
-    image_key: str
-    label_key: str
+    records: Records
     size: int
     channels: int
     where: Path
@@ -112,10 +125,17 @@ class TfdsSource(Source):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Example:
-        record = self.records[index]
-        stored = record[self.image_key]
-        read = fit_pixels if isinstance(stored, np.ndarray) else decode_image
-        return {"image": read(stored, self.size, self.channels), "label": np.int32(record[self.label_key])}
+        stored, label = self.records[index]
+        size, channels = self.size, self.channels
+        image = (
+            decode_image(stored, size, channels) if isinstance(stored, bytes) else fit_pixels(stored, size, channels)
+        )
+        return {"image": image, "label": np.int32(label)}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As they are given."""
+        return self.size, self.size, self.channels
 
     def name(self, index: int) -> str:
         """The split, and the place in it."""
@@ -253,16 +273,14 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
             f"`tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record --out_dir=NEW_FOLDER` "
             "and name the new folder"
         )
-    image_key, label_key = _feature_keys(builder, folder)
-    encoded = isinstance(builder.info.features[image_key], tfds.features.Image)
-    decoders = {image_key: tfds.decode.SkipDecoding()} if encoded else None
+    image_key, label_key = find_features(builder.info.features, folder)
 
     def read(split: str) -> TfdsSource:
         if split.partition("[")[0] not in builder.info.splits:
             raise unknown_name(f"split of {builder.info.full_name}", split, builder.info.splits)
         try:
-            records = builder.as_data_source(split=split, decoders=decoders)
-            source = TfdsSource(split, records, image_key, label_key, config.image_size, channels, folder)
+            records = Records(builder, split, image_key, label_key)
+            source = TfdsSource(split, records, config.image_size, channels, folder)
             source[len(source) - 1]  # reads the file's index, and the last record
         except AlexNetError:
             raise
@@ -275,25 +293,6 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
     return _with_validation(
         DataSet(read(config.train_split), read(config.test_split), validation, names, folder), config
     )
-
-
-def _feature_keys(builder: Any, folder: Path) -> tuple[str, str]:
-    import tensorflow_datasets as tfds  # slow to import
-
-    def first(fits: Callable[[Any], bool]) -> str | None:
-        return next((key for key, feature in builder.info.features.items() if fits(feature)), None)
-
-    image_key = first(lambda feature: isinstance(feature, tfds.features.Image)) or first(_holds_pixels)
-    label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))
-    if image_key is None or label_key is None:
-        missing = "image" if image_key is None else "class label"
-        raise AlexNetError(f"{folder}: has no {missing} among its features; use a data set for image classification")
-    return image_key, label_key
-
-
-def _holds_pixels(feature: Any) -> bool:
-    """Whether a feature is an array like an image: what raw pixels are stored as."""
-    return len(feature.shape or ()) == 3 and feature.shape[-1] in (1, 3) and feature.np_dtype == np.uint8
 
 
 # Validation

@@ -1,0 +1,97 @@
+"""``alexnet bench data``."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.config import DataConfig
+from alexnet_jax.errors import UsageError
+
+if TYPE_CHECKING:
+    from alexnet_jax.feed_bench import Row
+
+
+@dataclass(frozen=True)
+class BenchDataArguments:
+    """Images per second from disk to shuffled batches of uint8 pixels, by this package and by others."""
+
+    dataset: str | None = None
+    """As --data.dataset of `alexnet train`. Default: synthetic photos, as JPEG and as raw pixels."""
+    data_dir: str | None = None
+    """Where TFDS data sets are."""
+    image_size: int = 256
+    """Side of the images in pixels."""
+    batch_size: int = 128
+    """Images in a batch."""
+    seconds: float = 5.0
+    """For each pipeline, three times over."""
+    images: int = 2048
+    """How many synthetic photos; and how many images of a data set are copied for the others to read."""
+    tensorflow_python: str = sys.executable
+    """The Python that has TensorFlow, for tf.data."""
+    torch_python: str = sys.executable
+    """The Python that has PyTorch and torchvision, for the DataLoader."""
+    json: bool = False
+    """Print JSON in place of a table."""
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "batch_size", "seconds", "images"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"--{name} is {getattr(self, name)}: use a number above 0")
+        if self.images < self.batch_size:
+            raise UsageError(f"--images is {self.images}: use at least the --batch_size of {self.batch_size}")
+
+
+def main(arguments: list[str]) -> int:
+    """Measures all pipelines in turn, and prints a row for each."""
+    parsed = parse(BenchDataArguments, arguments, "bench data")
+    from alexnet_jax.feed_bench import measure_feed
+
+    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
+    config = None if parsed.dataset is None else DataConfig(dataset=parsed.dataset, data_dir=parsed.data_dir)
+    pythons = {"tensorflow": parsed.tensorflow_python, "torch": parsed.torch_python}
+    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as folder:
+        rows = measure_feed(
+            config, Path(folder), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons
+        )
+    machine: dict[str, object] = {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "date": datetime.date.today().isoformat(),
+    }
+    if parsed.json:
+        print(json.dumps({**machine, "batch_size": parsed.batch_size, "rows": [asdict(row) for row in rows]}, indent=2))
+    else:
+        what = parsed.dataset or "synthetic photos"
+        print_table(_table(rows, f"{what}, {parsed.image_size} pixels, batches of {parsed.batch_size}", machine))
+    return 0
+
+
+def _table(rows: list[Row], title: str, machine: dict[str, object]) -> Table:
+    caption = f"{machine['cores']} cores of {machine['machine']}, load {machine['load']}, {machine['date']}"
+    table = Table(title=title, caption=caption)
+    table.add_column("pipeline")
+    table.add_column("stored")
+    for name in ("threads", "images/s", "per core and s"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        rates = (
+            (row.remark, "")
+            if row.rate is None
+            else (f"{row.rate.images_per_second:,.0f}", f"{row.rate.images_per_cpu_second:,.0f}")
+        )
+        table.add_row(row.pipeline, row.stored, str(row.threads), *rates)
+    return table

@@ -1,0 +1,66 @@
+"""The records of a prepared TFDS set: which features hold image and label, and both of them by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_jax.errors import AlexNetError
+
+
+def find_features(features: Any, folder: Path) -> tuple[str, str]:
+    """The names of the features that hold the image and its class.
+
+    Raises AlexNetError where the data set in ``folder`` has no such feature.
+    """
+    import tensorflow_datasets as tfds  # slow to import
+
+    def first(fits: Callable[[Any], bool]) -> str | None:
+        return next((key for key, feature in features.items() if fits(feature)), None)
+
+    image_key = first(lambda feature: isinstance(feature, tfds.features.Image)) or first(_holds_pixels)
+    label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))
+    if image_key is None or label_key is None:
+        missing = "image" if image_key is None else "class label"
+        raise AlexNetError(f"{folder}: has no {missing} among its features; use a data set for image classification")
+    return image_key, label_key
+
+
+def _holds_pixels(feature: Any) -> bool:
+    """Whether a feature is an array like an image: what raw pixels are stored as."""
+    return len(feature.shape or ()) == 3 and feature.shape[-1] in (1, 3) and feature.np_dtype == np.uint8
+
+
+class Records:
+    """Images as stored, encoded or as pixels, and their labels, of one split in TFDS's notation.
+
+    TFDS finds the records of the split, but its parser takes as long as reading raw pixels does; so protobuf alone
+    parses an image that is stored as one string of bytes, and TFDS what is stored as a list of numbers.
+    """
+
+    def __init__(self, builder: Any, split: str, image_key: str, label_key: str) -> None:
+        import tensorflow_datasets as tfds  # slow to import
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        self._features, self._image_key, self._label_key = builder.info.features, image_key, label_key
+        self._serialized = builder.as_data_source(split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
+        self._parse = tf_example_pb2.Example.FromString
+        self._image = self._features[image_key]
+        self._encoded = isinstance(self._image, tfds.features.Image)
+        form = self._image.get_serialized_info()
+        self._one_string = isinstance(form, tfds.features.TensorInfo) and form.np_dtype == np.object_
+
+    def __len__(self) -> int:
+        return len(self._serialized)
+
+    def __getitem__(self, index: int) -> tuple[bytes | np.ndarray, int]:
+        serialized = self._serialized[index]
+        if not self._one_string:
+            example = self._features.deserialize_example_np(serialized)
+            return example[self._image_key], int(example[self._label_key])
+        values = self._parse(serialized).features.feature
+        (image,), (label,) = values[self._image_key].bytes_list.value, values[self._label_key].int64_list.value
+        return image if self._encoded else self._image.decode_example_np(image), label
