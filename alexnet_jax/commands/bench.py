@@ -28,6 +28,7 @@ class BenchArguments:
 
     All that is timed takes turns in one run, and the medians are shown. The training step begins with uint8 images and
     crops them; the other two begin with floats. Two devices are timed in the training step only.
+    `alexnet bench data` times what feeds it.
     """
 
     variant: str = "paper"
@@ -47,7 +48,11 @@ class BenchArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints what it found."""
+    """Prints what it found; ``bench data`` is a command of its own."""
+    if arguments[:1] == ["data"]:
+        from alexnet_jax.commands import bench_data
+
+        return bench_data.main(arguments[1:])
     parsed = parse(BenchArguments, arguments, "bench")
     model = variant(parsed.variant)
     _check(parsed)
