@@ -42,6 +42,10 @@ class Examples(Source):
     def __getitem__(self, index):
         return self.examples[index]
 
+    @property
+    def image_shape(self):
+        return self.examples[0]["image"].shape
+
     def name(self, index):
         return str(index)
 
