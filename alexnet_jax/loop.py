@@ -24,6 +24,7 @@ from alexnet_jax.interrupt import StopRequest
 from alexnet_jax.pace import Pace
 from alexnet_jax.parallel import Layout, bytes_per_device, choose_layout
 from alexnet_jax.progress import Display
+from alexnet_jax.progress import say as say_to
 from alexnet_jax.report import describe_run, draw_curves, draw_filters
 from alexnet_jax.schedule import observe_error
 from alexnet_jax.steps import Metrics
@@ -82,7 +83,7 @@ def train(
         )
     layout = choose_layout(config, devices)
     workdir.claim(config, data.class_names)
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    say = partial(say_to, console)
     checkpoints = Checkpoints(workdir.checkpoints, warn=say)
     state = layout.place(_restore_or_create(config, data, workdir, checkpoints, say))
 

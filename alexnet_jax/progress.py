@@ -13,6 +13,26 @@ _SECONDS_BETWEEN_LINES = 5.0
 _MUCH_WAITING = 0.1
 
 
+def say(console: Console, line: str) -> None:
+    """One line as it is, however wide the terminal."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _new_bar(console: Console, counted: str, time_left: TimeRemainingColumn) -> Progress:
+    """A live line that is gone at the end, and nothing where the output is no terminal."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn(counted),
+        MofNCompleteColumn(),
+        BarColumn(bar_width=24),
+        time_left,
+        TextColumn("{task.description}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
 class Display:
     """Shows a run of ``steps`` steps, of which ``done`` are done, as it goes on. Use it in a ``with``."""
 
@@ -23,17 +43,7 @@ class Display:
         self._last_line = 0.0
         self._first = done + 1  # the time left is told from here on, without the first step's compilation
         self._first_at = time.monotonic()
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=24),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
+        self._bar = _new_bar(console, "step", TimeRemainingColumn())
         self._task = self._bar.add_task(
             "compiling the first step ..." if done < steps else "", total=steps, completed=done
         )
@@ -75,7 +85,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, line)
 
     def _time_left(self, step: int) -> str:
         seconds = (time.monotonic() - self._first_at) / max(1, step - self._first) * (self._steps - step)
@@ -89,17 +99,7 @@ class PreparationDisplay:
         self._console = console
         self._first: int | None = None
         self._first_at = self._last_line = time.monotonic()
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("images"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=24),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.description}"),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
+        self._bar = _new_bar(console, "images", TimeRemainingColumn(elapsed_when_finished=True))
         self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> PreparationDisplay:
@@ -123,7 +123,7 @@ class PreparationDisplay:
         self._last_line = now
         minutes, seconds = divmod(round((expected - done) / rate), 60)
         line = f"{done:>11,} of about {expected:,} images  {rate:,.0f} images/s  {minutes}:{seconds:02d} left"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, line)
 
 
 def _waiting(row: dict[str, Any]) -> str:

@@ -270,16 +270,11 @@ def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, mes
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
 
 
-def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path):
-    rng = np.random.default_rng(0)
-    for kind in ("dark", "light"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for index in range(10):
-            pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{index}.png")
-    damaged = tmp_path / "photos" / "dark" / "3.png"
+def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path, photos):
+    folder = photos(per_class=10)
+    damaged = folder / "cat" / "3.png"
     damaged.write_bytes(b"no picture")
-    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", tmp_path / "photos", "--epochs", 1, *FAST]
+    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", folder, "--epochs", 1, *FAST]
     refused = alexnet(*arguments)
     assert refused.returncode == 1
     assert re.fullmatch(rf"alexnet: error: {damaged}: not a readable image .*\n", refused.stderr)

@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse, print_table, say
+from alexnet_jax.commands.console import parse, print_table
 from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
+from alexnet_jax.progress import say
 from alexnet_jax.variants import variant
 from alexnet_jax.workdir import replace_file
 

@@ -41,11 +41,6 @@ def _one_line(box: str) -> str:
     return wrong + (f": did you mean {' or '.join(dict.fromkeys(near[:3]))}?" if near else "")
 
 
-def say(console: Console, line: str) -> None:
-    """One line as it is, however wide the terminal."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
 def print_table(table: Any) -> None:
     """Whole lines also where the output is a file or a pipe."""
     console = Console()

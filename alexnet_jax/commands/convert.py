@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,14 +32,11 @@ class ConvertArguments:
 def main(arguments: list[str]) -> int:
     """Converts, and prints what was found."""
     parsed = parse(ConvertArguments, arguments, "convert")
-    from alexnet_jax.parallel import use_virtual_devices
+    from alexnet_jax.commands.trained import load_weights_of
     from alexnet_jax.report import describe_net
-    from alexnet_jax.weights.files import read_weights, write_weights
+    from alexnet_jax.weights.files import write_weights
 
-    use_virtual_devices()
-    weights = read_weights(
-        parsed.source, parsed.variant, parsed.mean, parsed.checkpoint, lambda line: print(line, file=sys.stderr)
-    )
+    weights = load_weights_of(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)
     write_weights(weights, parsed.destination, parsed.layout)
     print(f"net      {describe_net(weights.config.model)}")
     print(f"written  {parsed.destination}, in the layout of {parsed.layout}")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse, say
+from alexnet_jax.commands.console import parse
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
@@ -22,7 +22,7 @@ from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.errors import UsageError
 from alexnet_jax.interrupt import StopRequest
-from alexnet_jax.progress import PreparationDisplay
+from alexnet_jax.progress import PreparationDisplay, say
 
 IMAGES_PER_SHARD = 4096
 """A stop costs at most so many images' work; the 1.3 million of ImageNet make 350 files, which a process may open."""

@@ -10,10 +10,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse, say
+from alexnet_jax.commands.console import parse
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset, stored_size
+from alexnet_jax.progress import say
 from alexnet_jax.variants import variant
 from alexnet_jax.workdir import WorkDir
 

@@ -46,10 +46,10 @@ class Trained:
             raise UsageError(f"{where}: has a class {theirs!r}, which is not what the net has learned at that place")
 
 
-def load_weights_of(net: Path, checkpoint: Which, variant: str | None) -> Weights:
+def load_weights_of(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:
     """The weights in the work folder or file ``net``; what is wrong with a checkpoint is said."""
     use_virtual_devices()
-    return read_weights(net, variant, checkpoint=checkpoint, warn=lambda line: print(line, file=sys.stderr))
+    return read_weights(net, variant, mean, checkpoint, lambda line: print(line, file=sys.stderr))
 
 
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
