@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax import cpu
 from alexnet_jax.__main__ import main
 from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.parallel import use_virtual_devices
@@ -31,6 +32,7 @@ os.environ |= {"JAX_COMPILATION_CACHE_DIR": _cache, "JAX_PERSISTENT_CACHE_MIN_CO
 jax.config.update("jax_compilation_cache_dir", _cache)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
+cpu.tune()
 use_virtual_devices()
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from alexnet_jax import cpu
 from alexnet_jax.bench.net import OwnNet
 from alexnet_jax.bench.timing import Contender
 from alexnet_jax.config.text import config_to_json
@@ -59,6 +61,7 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                env=cpu.untuned(os.environ),
             )
         try:
             yield Peer(name, process, said)
