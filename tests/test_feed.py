@@ -1,6 +1,8 @@
 import dataclasses
 import io
 import json
+import socket
+import subprocess
 import sys
 
 import grain
@@ -219,6 +221,41 @@ def test_processes_evaluate_every_example_once(source, processes):
     for index in range(1000):
         assert labels[index] == source[index]["label"]
         np.testing.assert_array_equal(images[index], source[index]["image"])
+
+
+PROCESS = """
+import json, sys
+import jax
+import numpy as np
+from alexnet_jax.config import DataConfig
+from alexnet_jax.data.pipeline import training_batches
+from alexnet_jax.data.sources import open_dataset
+
+index, address = int(sys.argv[1]), sys.argv[2]
+jax.config.update("jax_num_cpu_devices", 1)
+jax.distributed.initialize(address, 2, index)
+source = open_dataset(DataConfig(dataset="cifar10_sample"), 3).test
+rows = next(training_batches(source, 100, 1, 3, jax.process_index(), jax.process_count()))
+sharding = jax.NamedSharding(jax.make_mesh((2,), ("batch",)), jax.P("batch"))
+batch = {name: jax.make_array_from_process_local_data(sharding, part) for name, part in rows.items()}
+weights = np.arange(1, 101, dtype=np.int32)
+total = jax.jit(lambda batch: {name: (part.reshape(100, -1).astype("int32").sum(1) * weights).sum()
+                               for name, part in batch.items()})(batch)
+print(json.dumps({"rows": len(rows["label"]), **{name: int(value) for name, value in total.items()}}))
+"""
+
+
+def test_two_processes_of_jax_build_one_batch():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    commands = [[sys.executable, "-c", PROCESS, str(index), address] for index in (0, 1)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    said = [json.loads(process.communicate(timeout=60)[0].splitlines()[-1]) for process in started]
+    source = open_dataset(DataConfig(dataset="cifar10_sample"), 3).test
+    batch, weights = next(training_batches(source, 100, 1, 3)), np.arange(1, 101, dtype=np.int32)
+    want = {name: int((part.reshape(100, -1).astype(np.int32).sum(1) * weights).sum()) for name, part in batch.items()}
+    assert said == [{"rows": 50, **want}] * 2
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(source):

@@ -231,6 +231,15 @@ def test_missing_tars_and_files_that_are_none_are_refused(imagenet, name):
         collect(imagenet)
 
 
+def test_tfds_finds_its_own_builder_for_a_prepared_set(tmp_path, imagenet):
+    import tensorflow_datasets as tfds
+
+    prepare(collect(imagenet), RAW, tmp_path, "set")
+    records = tfds.builder("set", data_dir=tmp_path).as_data_source("validation")
+    data = opened(tmp_path)
+    assert [example["label"] for example in records] == [data.test[index]["label"] for index in range(3)]
+
+
 @pytest.mark.parametrize("name", [TRAIN, VALIDATION])
 def test_a_tar_that_is_cut_short_is_refused_wherever_it_ends(imagenet, name):
     whole = (imagenet / name).read_bytes()

@@ -10,16 +10,20 @@ import sys
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader
-from conftest import alexnet
+from conftest import alexnet, tiny_config, tiny_model
 from test_prepare import SIZE, TRAIN, content, opened, write_imagenet
 
 from alexnet_jax.commands import prepare as prepare_command
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.prepare.collection import collect_dataset
 from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.data.synsets import synset_names
+from alexnet_jax.train_state import create_train_state
+from alexnet_jax.weights.files import Weights, write_weights
 
 
 def test_two_processes_write_the_same_bytes(tmp_path):
@@ -103,6 +107,30 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
     done = alexnet(*arguments)
     assert done.returncode == 0
     assert "images    270 train, 30 test" in done.stdout
+
+
+def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
+    write_imagenet(tmp_path / "tars")
+    (tmp_path / "tars" / TRAIN).unlink()
+    arguments = ["prepare", "imagenet2012", "--source", "tars", "--data_dir", "data", "--image_size", "72"]
+    done = alexnet(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"has no {TRAIN}" in done.stderr
+    assert "or use --validation_only" in done.stderr
+    done = alexnet(*arguments, "--validation_only", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "synsets" not in done.stdout
+    assert "images    3 validation, 72 x 72 pixels" in done.stdout
+    command = "alexnet evaluate NET --dataset imagenet2012_72_validation --data_dir data --split validation"
+    assert f"next      {command}\n" in done.stdout
+
+    config = tiny_config(model=tiny_model("paper", classes=1000))
+    state = create_train_state(config, jax.random.key(0))
+    statistics = state.statistics.replace(mean=np.full((72, 72, 3), 120, np.float32))
+    names = tuple(synset_names().values())
+    write_weights(Weights(config, state.params, statistics, names), tmp_path / "net.safetensors")
+    done = alexnet(*command.replace("NET", "net.safetensors").split()[1:], cwd=tmp_path)
+    assert re.match("validation, center, step 0, 3 images: top-1 error", done.stdout), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import platform
+import logging
 import sys
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -57,21 +55,18 @@ class BenchDataArguments:
 def main(arguments: list[str]) -> int:
     """Measures all pipelines in turn, and prints a row for each."""
     parsed = parse(BenchDataArguments, arguments, "bench data")
+    from alexnet_jax.bench.machine import describe_machine
     from alexnet_jax.feed_bench import measure_feed
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS recommends another decoder, in the middle of the table
     config = None if parsed.dataset is None else DataConfig(dataset=parsed.dataset, data_dir=parsed.data_dir)
     pythons = {"tensorflow": parsed.tensorflow_python, "torch": parsed.torch_python}
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as folder:
         rows = measure_feed(
             config, Path(folder), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons
         )
-    machine: dict[str, object] = {
-        "machine": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 1),
-        "date": datetime.date.today().isoformat(),
-    }
+    machine = describe_machine()
     if parsed.json:
         print(json.dumps({**machine, "batch_size": parsed.batch_size, "rows": [asdict(row) for row in rows]}, indent=2))
     else:
@@ -80,8 +75,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _table(rows: list[Row], title: str, machine: dict[str, object]) -> Table:
-    caption = f"{machine['cores']} cores of {machine['machine']}, load {machine['load']}, {machine['date']}"
+def _table(rows: list[Row], title: str, machine: dict[str, Any]) -> Table:
+    caption = f"{machine['processor']}, {machine['cores']} core(s), load {machine['load']}, {machine['date']}"
     table = Table(title=title, caption=caption)
     table.add_column("pipeline")
     table.add_column("stored")

@@ -66,8 +66,12 @@ def main(arguments: list[str]) -> int:
 
 def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
     """Where the images are. Of a data set that is not the net's ``own``, the split that is asked for is what counts."""
+    from alexnet_jax.data.sources import is_image_folder
+
     if parsed.dataset is not None:
         own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, test_split=parsed.split)
+        if not is_image_folder(parsed.dataset):  # whose classes the training images name
+            own = replace(own, train_split=parsed.split)
     elif parsed.split not in ("test", "validation", "train"):
         raise UsageError(f"--split is {parsed.split!r}: use test, validation or train, or name another --dataset")
     return own if parsed.data_dir is None else replace(own, data_dir=parsed.data_dir)

@@ -36,7 +36,8 @@ class Output:
     data_dir: Path
     """Where the data set goes, in a folder of its own."""
     name: str | None = None
-    """What to call the data set. Default: the source's name and the image size, with `_raw` for raw pixels."""
+    """What to call the data set. Default: the source's name and the image size, `_raw` for raw pixels, `_validation`
+    for those alone."""
     image_size: int = 256
     """Side of the stored images in pixels: the shorter side is scaled to it and the centre cut out."""
     encoding: Literal["jpeg", "raw"] = "jpeg"
@@ -53,6 +54,8 @@ class Imagenet2012(Output):
 
     source: Path
     """The folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."""
+    validation_only: bool = False
+    """Only the validation images, to evaluate nets on; the training tar need not be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ def main(arguments: list[str]) -> int:
     parsed: Imagenet2012 | Folder | Tfds = parse(_Arguments, arguments, "prepare")  # type: ignore[arg-type]
     recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality)
     source_name, collection = _collect(parsed)
-    name = parsed.name or f"{source_name}_{recipe.image_size}" + ("_raw" if recipe.encoding == "raw" else "")
+    name = parsed.name or _default_name(parsed, recipe, source_name)
     data_dir = parsed.data_dir.expanduser()
     console = Console()
     for remark in collection.remarks:
@@ -116,10 +119,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _default_name(parsed: Output, recipe: Recipe, source_name: str) -> str:
+    name = f"{source_name}_{recipe.image_size}" + ("_raw" if recipe.encoding == "raw" else "")
+    return f"{name}_validation" if isinstance(parsed, Imagenet2012) and parsed.validation_only else name
+
+
 def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
     """What the source is called, and what it holds."""
     if isinstance(parsed, Imagenet2012):
-        return "imagenet2012", collect_imagenet2012(parsed.source, parsed.image_size, IMAGES_PER_SHARD)
+        collection = collect_imagenet2012(parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.validation_only)
+        return "imagenet2012", collection
     if isinstance(parsed, Folder):
         if not parsed.source.is_dir():
             raise UsageError(f"--source is {parsed.source}: there is no such folder; name one that holds class folders")
@@ -157,6 +166,8 @@ def _report(console: Console, journal: Journal) -> None:
 
 
 def _next_command(parsed: Output, name: str) -> str:
+    if isinstance(parsed, Imagenet2012) and parsed.validation_only:
+        return f"alexnet evaluate NET --dataset {name} --data_dir {parsed.data_dir} --split validation"
     net = "--preset imagenet_paper" if isinstance(parsed, Imagenet2012) else "--variant paper"
     return (
         f"alexnet train {net} --data.dataset {name} --data.data_dir {parsed.data_dir} "

@@ -151,13 +151,19 @@ def open_dataset(config: DataConfig, channels: int) -> DataSet:
     Raises UsageError for a name that is not there, AlexNetError for one that cannot be read.
     """
     folder = Path(config.dataset).expanduser()
-    if folder.is_dir() and not _holds_tfds(folder):
+    if is_image_folder(config.dataset):
         return _open_folder(folder, config, channels)
     if not folder.is_dir() and config.dataset.startswith((".", "~", "/")):
         raise UsageError(
             f"data.dataset is {config.dataset!r}: there is no such folder; name one that holds class folders"
         )
     return _open_tfds(folder if folder.is_dir() else _find_tfds(config), config, channels)
+
+
+def is_image_folder(dataset: str) -> bool:
+    """Whether ``dataset`` names a folder of image files, and not a TFDS set."""
+    folder = Path(dataset).expanduser()
+    return folder.is_dir() and not _holds_tfds(folder)
 
 
 # Folders of class folders

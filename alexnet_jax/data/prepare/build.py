@@ -1,7 +1,8 @@
 """Writes a TFDS data set shard by shard, and its metadata last, which makes it complete.
 
 TFDS's own writer works in one process, deletes what is unfinished and compresses every record, so that TFDS writes
-the metadata only.
+the metadata only. For the same reason there is no builder class with a ``download_and_prepare``: TFDS makes a builder
+of its own from the metadata, as ``tfds.builder(name, data_dir=...)``.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ class _Build:
         for split, counts in images.items():
             if sum(counts) == 0:
                 raise AlexNetError(f"{self.folder}: no image of the split {split!r} could be read; look at the source")
-        sums.save_statistics(self.folder / STATISTICS)
+        if sums.count:
+            sums.save_statistics(self.folder / STATISTICS)
         tfds.folder_dataset.write_metadata(
             data_dir=self.folder,
             features=self.features,
@@ -161,4 +163,4 @@ class _Build:
             supervised_keys=("image", "label"),
             disable_shuffling=True,
         )
-        self.journal.finish(remarks=self.collection.remarks, statistics=sums.describe())
+        self.journal.finish(remarks=self.collection.remarks, statistics=sums.describe() if sums.count else None)

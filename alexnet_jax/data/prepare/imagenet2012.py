@@ -25,15 +25,20 @@ IMAGES_PER_SYNSET = 1300
 _MOST_NAMED = 5
 
 
-def collect_imagenet2012(source: Path, image_size: int, images_per_shard: int) -> Collection:
+def collect_imagenet2012(
+    source: Path, image_size: int, images_per_shard: int, validation_only: bool = False
+) -> Collection:
     """The training and validation images of the tars in the folder ``source``, with the labels that TFDS gives them.
+
+    ``validation_only`` needs no training tar.
 
     Raises AlexNetError for a tar that is missing, cut short, or not the official one. Synsets that are missing
     are said in the remarks.
     """
     synsets = _tfds_lines("labels.txt")
-    train, validation = (_existing(source, name) for name in (TRAINING_TAR, VALIDATION_TAR))
-    synset_tars = _synset_tars(train, set(synsets))
+    train = source / TRAINING_TAR
+    synset_tars = [] if validation_only else _synset_tars(_existing(train), set(synsets))
+    validation = _existing(source / VALIDATION_TAR)
     validation_images = _validation_images(validation)
     labels = {synset: label for label, synset in enumerate(synsets)}
     validation_labels = [labels[synset] for synset in _tfds_lines("validation_labels.txt")]
@@ -45,23 +50,27 @@ def collect_imagenet2012(source: Path, image_size: int, images_per_shard: int) -
         for name, number, offset, size in images:
             yield Item(name, partial(_read, validation, offset, size, validation_labels[number - 1], image_size))
 
+    splits = {
+        "train": tuple(
+            Portion(len(tars) * IMAGES_PER_SYNSET, partial(train_items, tars))
+            for tars in _slices(synset_tars, max(1, images_per_shard // IMAGES_PER_SYNSET))
+        ),
+        "validation": tuple(
+            Portion(len(images), partial(validation_items, images))
+            for images in _slices(validation_images, images_per_shard)
+        ),
+    }
+    if validation_only:
+        del splits["train"]
+    missing = [] if validation_only else _missing_synsets(synsets, synset_tars)
     return Collection(
         class_names=tuple(synsets),
-        splits={
-            "train": tuple(
-                Portion(len(tars) * IMAGES_PER_SYNSET, partial(train_items, tars))
-                for tars in _slices(synset_tars, max(1, images_per_shard // IMAGES_PER_SYNSET))
-            ),
-            "validation": tuple(
-                Portion(len(images), partial(validation_items, images))
-                for images in _slices(validation_images, images_per_shard)
-            ),
-        },
+        splits=splits,
         fingerprint=fingerprint(
             images_per_shard, *((tar.name, tar.size, tar.offset) for tar in synset_tars), *validation_images
         ),
         description="ILSVRC2012 from the official tars, in the order of the tars, labelled as TFDS's imagenet2012.",
-        remarks=tuple(_remarks(synsets, synset_tars, len(validation_images), len(validation_labels))),
+        remarks=tuple(_remarks(missing, len(validation_images), len(validation_labels))),
         homepage="https://image-net.org/",
     )
 
@@ -76,10 +85,13 @@ def _tfds_lines(name: str) -> list[str]:
     return tfds.core.tfds_path(f"datasets/imagenet2012/{name}").read_text().split()
 
 
-def _existing(source: Path, name: str) -> Path:
-    if not (source / name).is_file():
-        raise AlexNetError(f"{source}: has no {name}; image-net.org has it for those who register, unpack nothing")
-    return source / name
+def _existing(tar: Path) -> Path:
+    if not tar.is_file():
+        without = ", or use --validation_only" if tar.name == TRAINING_TAR else ""
+        raise AlexNetError(
+            f"{tar.parent}: has no {tar.name}; image-net.org has it for those who register, unpack nothing{without}"
+        )
+    return tar
 
 
 def _slices(entries: list, length: int) -> Iterator[list]:
@@ -155,9 +167,12 @@ def _read(tar: Path, offset: int, size: int, label: int, image_size: int) -> Exa
         return {"image": decode_image(file.read(size), image_size, channels=3), "label": label}
 
 
-def _remarks(synsets: list[str], tars: list[tarfile.TarInfo], found: int, of: int) -> Iterator[str]:
+def _missing_synsets(synsets: list[str], tars: list[tarfile.TarInfo]) -> list[str]:
     there = {PurePosixPath(tar.name).stem for tar in tars}
-    missing = [synset for synset in synsets if synset not in there]
+    return [synset for synset in synsets if synset not in there]
+
+
+def _remarks(missing: list[str], found: int, of: int) -> Iterator[str]:
     if missing:
         more = ", ..." if len(missing) > _MOST_NAMED else ""
         yield f"{len(missing)} of 1,000 synsets have no training images: {', '.join(missing[:_MOST_NAMED])}{more}"
