@@ -147,3 +147,32 @@ def test_dropout_scales_where_it_says():
         assert kept.any()
         ratio = 1.0 if scaled_in == "test" else 2.0
         np.testing.assert_allclose(seen["drop6"][kept], ratio * seen["relu6"][kept], rtol=1e-6)
+
+
+def test_forward_mode_derivatives_agree_with_reverse_mode():
+    net = AlexNet(tiny_model("paper"))
+    images = 50 * jax.random.normal(jax.random.key(0), (2, 67, 67, 3))
+    params = net.init(jax.random.key(1), images)["params"]
+    leaves, tree = jax.tree.flatten(params)
+
+    def draw(seed):
+        keys = jax.random.split(jax.random.key(seed), len(leaves))
+        return tree.unflatten([jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)])
+
+    def along(one, other):
+        return sum(jax.tree.leaves(jax.tree.map(jnp.vdot, one, other)))
+
+    def loss(params):
+        return jax.nn.logsumexp(net.apply({"params": params}, images)).sum()
+
+    @jax.jit
+    def derivatives(params, one, other):
+        gradient = jax.grad(loss)
+        slope = jax.jvp(loss, (params,), (one,))[1]
+        curvatures = [jax.jvp(gradient, (params,), (direction,))[1] for direction in (one, other)]
+        return slope, along(gradient(params), one), along(curvatures[0], other), along(curvatures[1], one)
+
+    slope, same_slope, curvature, same_curvature = map(float, derivatives(params, draw(2), draw(3)))
+    assert slope == pytest.approx(same_slope, rel=1e-3)
+    assert slope != 0
+    assert curvature == pytest.approx(same_curvature, rel=1e-2)
