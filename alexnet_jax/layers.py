@@ -64,7 +64,7 @@ def local_response_norm(
     along ``tower_axis``, unless ``config.across_towers``.
     """
     alpha = config.alpha / config.size if config.divide_alpha else config.alpha
-    squares, window = images * images, (1, 1, 1, config.size)
+    squares, window = _squares(images), (1, 1, 1, config.size)
     if not config.across_towers:
         by_tower = squares.reshape(*images.shape[:-1], towers, -1)
         sums = _window_sum(by_tower, (1, *window)).reshape(images.shape)
@@ -72,7 +72,13 @@ def local_response_norm(
         sums = _window_sum(squares, window)
     else:
         sums = _window_sum(_with_neighbours(squares, config.size // 2, tower_axis), window, "VALID")
-    return images * _inverse_power(config.k + alpha * sums, config.beta)
+    return images * _inverse_power(config.k + alpha * sums, config.beta).astype(images.dtype)
+
+
+def _squares(images: Images) -> Images:
+    """In float32 whatever the images are: sums of bfloat16 lose what is small beside ``k``."""
+    wide = images.astype(jnp.float32)
+    return wide * wide
 
 
 def _with_neighbours(channels: Array, count: int, tower_axis: str) -> Array:
@@ -84,8 +90,8 @@ def _with_neighbours(channels: Array, count: int, tower_axis: str) -> Array:
 
 def spatial_response_norm(images: Images, config: SpatialResponseNorm) -> Images:
     """As ``local_response_norm``, but over a square of pixels within each channel (``rnorm`` of layer file 145)."""
-    squares = _window_sum(images * images, (1, config.size, config.size, 1))
-    return images * _inverse_power(config.k + config.alpha / config.size**2 * squares, config.beta)
+    sums = _window_sum(_squares(images), (1, config.size, config.size, 1))
+    return images * _inverse_power(config.k + config.alpha / config.size**2 * sums, config.beta).astype(images.dtype)
 
 
 def _max_along(values: Images, axis: int, config: MaxPool) -> Array:

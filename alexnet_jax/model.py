@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from alexnet_jax import layers
@@ -67,11 +68,15 @@ class AlexNet(nn.Module):
     image of one crop's size the map has one place, the ordinary logits. On a larger one it is the dense layers at
     each place of that image's last pooling, and not the net on crop after crop: where convolutions pad, a crop sees
     zeros at its edge and the larger image shows what is there.
+
+    ``dtype`` is what activations and products are made in, ``float32`` or ``bfloat16``. Parameters, their gradients,
+    the sums inside normalisation and the logits are float32 in both.
     """
 
     config: ModelConfig
     tower_axis: str | None = None
     fully_convolutional: bool = False
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -79,7 +84,7 @@ class AlexNet(nn.Module):
     ) -> Float[Array, "batch *map classes"]:
         """Logits for ``images``, as the class says."""
         config = self.config
-        x = images
+        x = images.astype(self.dtype)
         for number, conv in enumerate(config.convs, start=1):
             if conv.groups == 1 and number > 1:
                 x = self._gather(x)
@@ -97,14 +102,14 @@ class AlexNet(nn.Module):
 
         name = config.dense_names[-1]
         head = DenseConfig(config.classes, config.head_kernel_stddev, config.head_bias)
-        return self._record(name, self._gather(self._dense(name, head, x)))
+        return self._record(name, self._gather(self._dense(name, head, x)).astype(jnp.float32))
 
     def _layer(self, name: str, read: tuple[int, ...], layer: ConvConfig | DenseConfig) -> tuple[Array, Array]:
-        """Kernel and bias of one layer, whose kernel has the axes ``read`` before that of its output features."""
+        """Kernel and bias of one layer in ``dtype``; the kernel has the axes ``read`` before its output features."""
         features = layer.features if self.tower_axis is None else layer.features // self.config.towers
 
         parameters = self.param(name, lambda key: _first_parameters(key, (*read, features), layer))
-        return parameters["kernel"], parameters["bias"]
+        return parameters["kernel"].astype(self.dtype), parameters["bias"].astype(self.dtype)
 
     def _convolve(self, name: str, conv: ConvConfig, x: Array) -> Array:
         groups = conv.groups if self.tower_axis is None else 1
@@ -148,7 +153,7 @@ class AlexNet(nn.Module):
         if not train:
             return x * keep if dropout.scaled_in == "test" else x
         tower = None if self.tower_axis is None else lax.axis_index(self.tower_axis)
-        mask = layers.dropout_mask(self.make_rng("dropout"), keep, x.shape, self.config.towers, tower)
+        mask = layers.dropout_mask(self.make_rng("dropout"), keep, x.shape, self.config.towers, tower).astype(x.dtype)
         return x * mask if dropout.scaled_in == "test" else x * mask / keep
 
     def _record(self, name: str, x: Array) -> Array:

@@ -43,7 +43,7 @@ def loss_fn(
     images = training_crops(
         batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _noisy(state, config)
     )
-    net = AlexNet(config.model, tower_axis)
+    net = AlexNet(config.model, tower_axis, dtype=config.dtype)
     logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
     metrics = summarize(logits, batch["label"])
     return metrics["loss"], metrics
@@ -88,7 +88,7 @@ def logits_step(
 
 
 def _test_logits(state: TrainState, crops: Array, config: TrainConfig, tower_axis: str | None) -> Array:
-    net = AlexNet(config.model, tower_axis)
+    net = AlexNet(config.model, tower_axis, dtype=config.dtype)
     return net.apply({"params": state.params}, crops, train=False)  # type: ignore[return-value]
 
 

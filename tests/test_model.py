@@ -1,4 +1,5 @@
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -176,3 +177,33 @@ def test_forward_mode_derivatives_agree_with_reverse_mode():
     assert slope == pytest.approx(same_slope, rel=1e-3)
     assert slope != 0
     assert curvature == pytest.approx(same_curvature, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["paper", "original", "torchvision"])
+def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near(name):
+    config = tiny_model(name)
+    images = 50 * jax.random.normal(jax.random.key(0), (4, 67, 67, 3))
+    params = AlexNet(config).init(jax.random.key(1), images)["params"]
+    key = {"dropout": jax.random.key(2)}
+
+    @partial(jax.jit, static_argnums=0)
+    def run(dtype):
+        net = AlexNet(config, dtype=dtype)
+        logits, seen = net.apply({"params": params}, images, mutable="intermediates")
+
+        def loss(params):
+            logits = net.apply({"params": params}, images, train=True, rngs=key)
+            return jax.nn.logsumexp(logits).sum()
+
+        return logits, seen["intermediates"], jax.grad(loss)(params)
+
+    (logits, _, gradients), (narrow, seen, narrow_gradients) = run("float32"), run("bfloat16")
+    assert {name for name, array in seen.items() if array.dtype != jnp.bfloat16} == {config.dense_names[-1]}
+    assert {array.dtype for array in jax.tree.leaves((narrow, narrow_gradients))} == {jnp.float32}
+    assert 0 < relative_distance(narrow, logits) < 0.02
+    for one, other in zip(jax.tree.leaves(narrow_gradients), jax.tree.leaves(gradients), strict=True):
+        assert relative_distance(one, other) < 0.1
+
+
+def relative_distance(one, other):
+    return float(jnp.linalg.norm(one - other) / jnp.linalg.norm(other))

@@ -162,6 +162,8 @@ class TrainConfig:
     """Images in a step, those of all devices together."""
     epochs: int = 90
     """How often the training images are gone through."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What activations and products are made in; weights and their updates, norms and the loss stay float32."""
     init: str | None = None
     """A work folder or file of weights to begin with; a classifier for other classes is drawn anew."""
     seed: int = 0
