@@ -105,16 +105,16 @@ class AlexNet(nn.Module):
         return self._record(name, self._gather(self._dense(name, head, x)).astype(jnp.float32))
 
     def _layer(self, name: str, read: tuple[int, ...], layer: ConvConfig | DenseConfig) -> tuple[Array, Array]:
-        """Kernel and bias of one layer in ``dtype``; the kernel has the axes ``read`` before its output features."""
+        """Kernel, in ``dtype``, and bias of one layer; the kernel has the axes ``read`` before its output features."""
         features = layer.features if self.tower_axis is None else layer.features // self.config.towers
 
         parameters = self.param(name, lambda key: _first_parameters(key, (*read, features), layer))
-        return parameters["kernel"].astype(self.dtype), parameters["bias"].astype(self.dtype)
+        return parameters["kernel"].astype(self.dtype), parameters["bias"]
 
     def _convolve(self, name: str, conv: ConvConfig, x: Array) -> Array:
         groups = conv.groups if self.tower_axis is None else 1
         kernel, bias = self._layer(name, (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups), conv)
-        return layers.convolve(x, kernel, conv, groups) + bias.reshape(1, 1, 1, -1)
+        return self._add(layers.convolve(x, kernel, conv, groups), bias)
 
     def _dense(self, name: str, dense: DenseConfig, x: Array) -> Array:
         units = self._gather(x)
@@ -122,14 +122,18 @@ class AlexNet(nn.Module):
             return self._dense_as_convolution(name, dense, units)
         units = units.reshape(x.shape[0], -1)
         kernel, bias = self._layer(name, (units.shape[-1],), dense)
-        return units @ kernel + bias.reshape(1, -1)
+        return self._add(layers.dense(units, kernel), bias)
 
     def _dense_as_convolution(self, name: str, dense: DenseConfig, x: Array) -> Array:
         """The first dense layer's window is what it reads of an image of ``image_size``; the others' is one pixel."""
         side = list(self.config.image_sizes())[-1][1] if name == self.config.dense_names[0] else 1
         kernel, bias = self._layer(name, (side * side * x.shape[-1],), dense)
         windows = kernel.reshape(side, side, x.shape[-1], -1)
-        return layers.convolve(x, windows, ConvConfig(windows.shape[-1], side), groups=1) + bias.reshape(1, 1, 1, -1)
+        return self._add(layers.convolve(x, windows, ConvConfig(windows.shape[-1], side), groups=1), bias)
+
+    def _add(self, sums: Array, bias: Array) -> Array:
+        """In float32, since the gradient of a bias is a sum over all images and places, too long for bfloat16."""
+        return layers.add_bias(sums.astype(jnp.float32), bias).astype(self.dtype)
 
     def _gather(self, x: Array) -> Array:
         """The channels of every tower, side by side."""

@@ -100,7 +100,7 @@ def test_a_peer_counts_with_its_best_form_round_by_round():
     goes = {"ours": (1.0, 9.0, 2.0), "eager": (4.0, 36.0, 8.0), "quick": (2.0, 27.0, 2.0)}
     tasks = {form: Task("alexnet_jax" if form == "ours" else "torch", form, "train", 0) for form in goes}
     timings = {tasks[form]: Timing(seconds) for form, seconds in goes.items()}
-    report = Report({}, 4, 1, {}, {"torch": ""}, timings)
+    report = Report({}, 4, "float32", 1, {}, {"torch": ""}, timings)
     assert report.best("torch", "train") == tasks["quick"]
     assert report.ratio(tasks["quick"]) == 2.0
     assert report.best("torch", "forward") is None

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
-from alexnet_jax.config import DenseConfig, ModelConfig
+from alexnet_jax.config import DenseConfig, TrainConfig
 from alexnet_jax.model import SHORT_NAMES, AlexNet
 from alexnet_jax.summary import summarize_model
 
@@ -39,9 +39,9 @@ class OneLayer(AlexNet):
         return self._operate(_OPERATIONS[kind], images)
 
 
-def layer_contenders(config: ModelConfig, params: PyTree, batch_size: int) -> Iterator[tuple[Task, Contender]]:
+def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task, Contender]]:
     """Every layer alone on normal inputs, with dropout as in training: ``forward`` and ``gradient``."""
-    summary = summarize_model(config)
+    summary, batch_size = summarize_model(config.model), config.batch_size
     rng = np.random.default_rng(0)
     shape = summary.input_shape
     for row in summary.rows:
@@ -49,7 +49,8 @@ def layer_contenders(config: ModelConfig, params: PyTree, batch_size: int) -> It
         reads_images = row is summary.rows[0]
         own = {row.name: params[row.name]} if row.name in params else {}
         inputs, gradient = (
-            jnp.asarray(rng.standard_normal((batch_size, *size), np.float32)) for size in (shape, row.shape)
+            jnp.asarray(rng.standard_normal((batch_size, *size), np.float32), config.dtype)
+            for size in (shape, row.shape)
         )
         backward = jax.jit(partial(_backward, apply, reads_images=reads_images))
         flops = 2 * row.macs * batch_size
@@ -59,8 +60,8 @@ def layer_contenders(config: ModelConfig, params: PyTree, batch_size: int) -> It
         shape = row.shape
 
 
-def _layer_function(config: ModelConfig, name: str) -> Any:
-    net = OneLayer(config, layer=name)
+def _layer_function(config: TrainConfig, name: str) -> Any:
+    net = OneLayer(config.model, dtype=config.dtype, layer=name)
 
     def apply(params: PyTree, inputs: jax.Array) -> Any:
         return net.apply({"params": params}, inputs, train=True, rngs={"dropout": jax.random.key(2)})

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxlib import version as jaxlib_version
 
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
+from alexnet_jax.config import Dtype
 
 PRODUCTS = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
 """Rows, inner length and columns of the products whose best rate counts as the machine's peak."""
@@ -42,12 +43,12 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def product_contenders() -> dict[Task, Contender]:
-    """Matrix products in float32 on the first device."""
+def product_contenders(dtype: Dtype) -> dict[Task, Contender]:
+    """Matrix products of ``dtype`` on the first device."""
     multiply = jax.jit(jnp.matmul)
 
     def contender(rows: int, inner: int, columns: int) -> Contender:
-        left, right = jnp.ones((rows, inner), jnp.float32), jnp.ones((inner, columns), jnp.float32)
+        left, right = jnp.ones((rows, inner), dtype), jnp.ones((inner, columns), dtype)
         return partial(seconds_of, multiply, left, right)
 
     return {

@@ -15,7 +15,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jaxtyping import PyTree
 
 from alexnet_jax.bench.timing import Contender, seconds_of
-from alexnet_jax.config import DataConfig, ModelConfig, OptimizerConfig, TrainConfig
+from alexnet_jax.config import DataConfig, Dtype, ModelConfig, OptimizerConfig, TrainConfig
 from alexnet_jax.metrics import cross_entropy
 from alexnet_jax.model import AlexNet
 from alexnet_jax.parallel import Layout, choose_layout
@@ -28,13 +28,14 @@ WORKS = ("forward", "gradient", "train")
 """Logits of float images; loss and its gradient, with dropout; the whole step from uint8 images to new weights."""
 
 
-def bench_config(model: ModelConfig, batch_size: int) -> TrainConfig:
-    """A run of ``model`` at a rate so low that the random images do not move its weights."""
+def bench_config(model: ModelConfig, batch_size: int, dtype: Dtype = "float32") -> TrainConfig:
+    """A run of ``model`` in ``dtype`` at a rate so low that the random images do not move its weights."""
     return TrainConfig(
         model=model,
         data=DataConfig(image_size=stored_size(model)),
         optimizer=OptimizerConfig(learning_rate=1e-9),
         batch_size=batch_size,
+        dtype=dtype,
     )
 
 
@@ -62,12 +63,13 @@ class OwnNet:
 
     def __init__(self, config: TrainConfig, devices: int) -> None:
         self.config = config
+        self.devices = devices
         self.batch = random_batch(config)
         size = config.model.image_size
         self.crops = self.batch["image"][:, :size, :size].astype(jnp.float32) - 127.5
         self._key = jax.random.key(1)
         self._layout = choose_layout(config, devices)
-        self._net = AlexNet(config.model)
+        self._net = AlexNet(config.model, dtype=config.dtype)
         state = jax.jit(partial(create_train_state, config))(jax.random.key(0))
         self.params = state.params
         self._state = self._layout.place(state)

@@ -19,20 +19,28 @@ import numpy as np
 from alexnet_jax import cpu
 from alexnet_jax.bench.net import OwnNet
 from alexnet_jax.bench.timing import Contender
+from alexnet_jax.config import Dtype
+from alexnet_jax.config.checks import check
 from alexnet_jax.config.text import config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.weights.layouts import to_channels_first
 
-PEERS = {"torch": "PyTorch", "flax": "plain Flax"}
+PEERS = {"torch": "PyTorch", "flax": "plain Flax", "float32": "alexnet_jax in float32"}
 """What can be compared with, and what a table calls it."""
-SAME = 1e-4
+SAME: dict[Dtype, float] = {"float32": 1e-4, "bfloat16": 3e-2}
 """Largest difference of logits from ours, as a share of the largest, up to which a peer computes the same."""
 
 _PROGRAMS = Path(__file__).parents[2] / "experiments" / "peers"
 
 
-def check_peer(name: str) -> None:
-    """Raises UsageError where the peer's program or its package is not here, or could use another processor."""
+def check_peer(name: str, dtype: Dtype) -> None:
+    """Raises UsageError where the peer's program or its package is not here, or could use another processor.
+
+    ``float32`` is our own net and needs neither, only another ``dtype`` to be compared with.
+    """
+    if name == "float32":
+        check(dtype != name, "--against", name, "this is what is timed already; use --dtype bfloat16 with it")
+        return
     if not (_PROGRAMS / f"{name}_peer.py").exists():
         raise UsageError(f"--against is {name}: the programs to compare with come with a clone of the project only")
     if importlib.util.find_spec(name) is None:
@@ -46,7 +54,7 @@ def check_peer(name: str) -> None:
 
 @contextlib.contextmanager
 def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
-    """The peer ``name`` at work on what ``net`` has, until the ``with`` ends.
+    """The peer ``name`` at work in a process of its own on what ``net`` has, until the ``with`` ends.
 
     Raises AlexNetError where it does not start.
     """
@@ -64,7 +72,7 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
                 env=cpu.untuned(os.environ),
             )
         try:
-            yield Peer(name, process, said)
+            yield Peer(name, net.config.dtype, process, said)
         finally:
             process.kill()
             process.communicate()
@@ -73,8 +81,9 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
 class Peer:
     """The other end of a ``process`` that answers requests, a line of JSON each, and writes errors to ``said``."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], said: Path) -> None:
+    def __init__(self, name: str, dtype: Dtype, process: subprocess.Popen[str], said: Path) -> None:
         self.name = name
+        self._same = SAME[dtype]
         self._process = process
         self._said = said
         hello = self._answer()
@@ -88,10 +97,10 @@ class Peer:
         for form in self.forms:
             theirs = np.array(self._ask(form, "logits")["logits"])
             difference = float(np.abs(theirs - logits).max() / np.abs(logits).max())
-            if not difference <= SAME:
+            if not difference <= self._same:
                 raise AlexNetError(
                     f"{PEERS[self.name]} ({form}): its logits differ from ours by {difference:.1e} of the largest; "
-                    f"above {SAME:.0e} it is another net, and its times say nothing"
+                    f"above {self._same:.0e} it is another net, and its times say nothing"
                 )
 
     def contender(self, form: str, work: str) -> Contender:

@@ -28,6 +28,7 @@ class Report:
 
     machine: dict[str, Any]
     batch_size: int
+    dtype: str
     devices: int
     compile_seconds: dict[str, float]
     """Of the training step, ``cold`` and ``cached``."""
@@ -73,7 +74,7 @@ class Report:
             "machine": self.machine,
             "batch_size": self.batch_size,
             "devices": self.devices,
-            "dtype": "float32",
+            "dtype": self.dtype,
             "compile_seconds": self.compile_seconds,
             "peak_gflops_per_second": self.peak / 1e9,
             "peers": self.peers,
@@ -109,22 +110,40 @@ def run_bench(
     compile_seconds = net.compile_seconds()
     with contextlib.ExitStack() as stack:
         peers = [_start(stack, name, net, doing) for name in against]
-        contenders = _in_turn(net, peers) | product_contenders()
+        contenders = _in_turn(net, peers) | product_contenders(config.dtype)
         if layers:
-            contenders |= dict(layer_contenders(config.model, net.params, config.batch_size))
+            contenders |= dict(layer_contenders(config, net.params))
         timings = alternate(contenders, repeats, doing)
     abouts = {peer.name: peer.about for peer in peers}
-    return Report(machine, config.batch_size, devices, compile_seconds, abouts, timings)
+    return Report(machine, config.batch_size, config.dtype, devices, compile_seconds, abouts, timings)
 
 
-def _start(stack: contextlib.ExitStack, name: str, net: OwnNet, doing: Callable[[str], None]) -> Peer:
+class Twin:
+    """Our own net in float32, as a peer of the same net in another type."""
+
+    name = "float32"
+    about = "the same program"
+    forms = ("",)
+
+    def __init__(self, net: OwnNet) -> None:
+        config = dataclasses.replace(net.config, dtype="float32")
+        self._contenders = OwnNet(config, net.devices).contenders()
+
+    def contender(self, form: str, work: str) -> Contender:
+        """What runs ``work``."""
+        return self._contenders[work]
+
+
+def _start(stack: contextlib.ExitStack, name: str, net: OwnNet, doing: Callable[[str], None]) -> Peer | Twin:
+    if name == Twin.name:
+        return Twin(net)
     doing(f"starting {PEERS[name]} and comparing its logits")
     peer = stack.enter_context(running_peer(name, net))
     peer.check_same(np.asarray(jax.jit(net.logits)(net.params, net.crops)))
     return peer
 
 
-def _in_turn(net: OwnNet, peers: Sequence[Peer]) -> dict[Task, Contender]:
+def _in_turn(net: OwnNet, peers: Sequence[Peer | Twin]) -> dict[Task, Contender]:
     """What we do, each work followed by the same of every peer."""
     ours, config = net.contenders(), net.config
     contenders: dict[Task, Contender] = {}

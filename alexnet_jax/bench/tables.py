@@ -19,7 +19,7 @@ def describe(report: Report, net: str) -> str:
     machine, compiled = report.machine, report.compile_seconds
     kinds = ", ".join(f"{machine['devices'].count(kind)} x {kind}" for kind in dict.fromkeys(machine["devices"]))
     lines = {
-        "net": f"{net}, batch {report.batch_size}, float32, {report.devices} device(s)",
+        "net": f"{net}, batch {report.batch_size}, {report.dtype}, {report.devices} device(s)",
         "machine": f"{machine['processor']}, {machine['cores']} core(s), load {machine['load']}, {machine['date']}",
         "JAX": f"{machine['jax']}, jaxlib {machine['jaxlib']}, Python {machine['python']}, devices {kinds}",
         **{PEERS[name]: about for name, about in report.peers.items()},
@@ -39,7 +39,7 @@ def steps_table(report: Report) -> Table:
             task = report.best(by, work)
             if task is None:
                 continue
-            name = by if by == OURS else f"{PEERS[by]} ({task.form})"
+            name = by if by == OURS else f"{PEERS[by]} ({task.form})".removesuffix(" ()")
             ratio = "" if by == OURS else f"{report.ratio(task):.2f} x as fast"
             table.add_row(title, name, *_cells(report, task), ratio)
             title = ""

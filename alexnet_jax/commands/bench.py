@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.config import Dtype
 from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
 from alexnet_jax.progress import say
@@ -36,14 +37,17 @@ class BenchArguments:
     """One of those that `alexnet variants` shows."""
     batch_size: int = 64
     """Images in a step."""
+    dtype: Dtype = "float32"
+    """What activations and products are made in; PyTorch's peer then runs under its autocast."""
     devices: int = 1
     """1, or 2 for two towers."""
     repeats: int = 5
     """Rounds, after one that warms up."""
     layers: bool = False
     """Each layer alone, too."""
-    against: tuple[Literal["torch", "flax"], ...] = ()
-    """The same net in PyTorch or in plain Flax, taking turns with ours; in a clone of the project, on CPUs."""
+    against: tuple[Literal["torch", "flax", "float32"], ...] = ()
+    """What takes turns with ours: the same net in PyTorch or in plain Flax, in a clone of the project and on CPUs, or
+    our own in float32 beside another --dtype."""
     json: Annotated[str | None, tyro.conf.arg(metavar="PATH|-")] = None
     """Also as JSON, into a file; - prints it instead of the tables."""
 
@@ -67,8 +71,8 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.bench.tables import describe, layers_table, steps_table
 
     for name in parsed.against:
-        check_peer(name)
-    config = bench_config(model, parsed.batch_size)
+        check_peer(name, parsed.dtype)
+    config = bench_config(model, parsed.batch_size, parsed.dtype)
     with _progress() as doing:
         report = run_bench(config, parsed.devices, parsed.repeats, parsed.layers, parsed.against, doing)
     text = json.dumps(report.as_json() | {"variant": parsed.variant}, indent=2)

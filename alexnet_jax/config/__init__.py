@@ -15,7 +15,7 @@ from alexnet_jax.config.model import (
     Operation,
     SpatialResponseNorm,
 )
-from alexnet_jax.config.run import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, OptimizerConfig, ScheduleConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
@@ -23,6 +23,7 @@ __all__ = [
     "DataConfig",
     "DenseConfig",
     "Dropout",
+    "Dtype",
     "LocalResponseNorm",
     "MaxPool",
     "ModelConfig",

@@ -10,6 +10,9 @@ from alexnet_jax.config.checks import check, check_fields, check_not_negative, c
 from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.errors import UsageError
 
+Dtype = Literal["float32", "bfloat16"]
+"""What a net can compute in."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -162,7 +165,7 @@ class TrainConfig:
     """Images in a step, those of all devices together."""
     epochs: int = 90
     """How often the training images are gone through."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     """What activations and products are made in; weights and their updates, norms and the loss stay float32."""
     init: str | None = None
     """A work folder or file of weights to begin with; a classifier for other classes is drawn anew."""

@@ -25,6 +25,7 @@ from alexnet_jax.windows import window_padding
 
 class Net(nn.Module):
     config: ModelConfig
+    dtype: str
 
     @nn.compact
     def __call__(self, x, train):
@@ -36,15 +37,19 @@ class Net(nn.Module):
         for name, dense in zip(self.config.dense_names, self.config.dense, strict=False):
             if self.config.dropout.place == "before":
                 x = self.dropout(x, train)
-            x = nn.relu(nn.Dense(dense.features, name=name)(x))
+            x = nn.relu(nn.Dense(dense.features, dtype=self.dtype, name=name)(x))
             if self.config.dropout.place == "after":
                 x = self.dropout(x, train)
-        return nn.Dense(self.config.classes, name=self.config.dense_names[-1])(x)
+        x = nn.Dense(self.config.classes, dtype=self.dtype, name=self.config.dense_names[-1])(x)
+        return x.astype(jnp.float32)
 
     def convolve(self, x, name, conv: ConvConfig):
         padding = window_padding(x.shape[1], conv.kernel_size, conv.stride, conv.padding, conv.rounding)
         size, strides = (conv.kernel_size,) * 2, (conv.stride,) * 2
-        return nn.Conv(conv.features, size, strides, [padding] * 2, feature_group_count=conv.groups, name=name)(x)
+        groups = conv.groups
+        return nn.Conv(
+            conv.features, size, strides, [padding] * 2, feature_group_count=groups, dtype=self.dtype, name=name
+        )(x)
 
     def operate(self, operation, x):
         config = self.config
@@ -72,7 +77,7 @@ class Net(nn.Module):
 
 
 def window_sum(x, window):
-    return lax.reduce_window(x, 0.0, lax.add, window, (1,) * x.ndim, "SAME")
+    return lax.reduce_window(x, jnp.zeros((), x.dtype), lax.add, window, (1,) * x.ndim, "SAME")
 
 
 def make_optimizer(rule: OptimizerConfig) -> optax.GradientTransformation:
@@ -91,7 +96,7 @@ def make_optimizer(rule: OptimizerConfig) -> optax.GradientTransformation:
 
 class Form:
     def __init__(self, config: TrainConfig, arrays: dict[str, np.ndarray]) -> None:
-        net, optimizer = Net(config.model), make_optimizer(config.optimizer)
+        net, optimizer = Net(config.model, config.dtype), make_optimizer(config.optimizer)
         self.images, self.labels = jnp.asarray(arrays["images"]), jnp.asarray(arrays["labels"])
         self.params = jax.tree.map(jnp.asarray, layers(arrays, "ours"))
         self.trained = jax.tree.map(jnp.copy, self.params)

@@ -15,22 +15,27 @@ from serve import layers, read_task, serve
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alexnet_jax.config import ConvConfig, ModelConfig, TrainConfig
+from alexnet_jax.config import ConvConfig, TrainConfig
 from alexnet_jax.windows import window_padding
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class Net(nn.Module):
-    """``config`` with the weights ``arrays``, kernels (out, in, height, width)."""
+    """The net of ``config`` with the weights ``arrays``, kernels (out, in, height, width)."""
 
-    def __init__(self, config: ModelConfig, arrays: dict[str, dict[str, np.ndarray]]) -> None:
+    def __init__(self, config: TrainConfig, arrays: dict[str, dict[str, np.ndarray]]) -> None:
         super().__init__()
-        self.config = config
+        self.config = config.model
+        self.narrow = config.dtype == "bfloat16"
         self.kernels = nn.ParameterDict({name: torch.tensor(layer["kernel"]) for name, layer in arrays.items()})
         self.biases = nn.ParameterDict({name: torch.tensor(layer["bias"]) for name, layer in arrays.items()})
 
     def forward(self, x: Tensor, train: bool) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.narrow):
+            return self.logits(x, train).float()
+
+    def logits(self, x: Tensor, train: bool) -> Tensor:
         for number, conv in enumerate(self.config.convs, start=1):
             x = self.convolve(x, f"conv{number}", conv)
             for operation in conv.then:
@@ -122,7 +127,7 @@ def make_forms(config: TrainConfig, arrays: dict[str, np.ndarray]) -> dict[str, 
     labels = torch.tensor(arrays["labels"]).long()
     forms = {}
     for name, layout in LAYOUTS.items():
-        net = Net(config.model, layers(arrays, "channels_first")).to(memory_format=layout)
+        net = Net(config, layers(arrays, "channels_first")).to(memory_format=layout)
         laid = images.contiguous(memory_format=layout)
         forms[f"eager, {name}"] = Form(net, net, laid, labels, config)
         forms[f"compiled, {name}"] = Form(net, torch.compile(net), laid, labels, config)

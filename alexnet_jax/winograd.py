@@ -1,0 +1,109 @@
+"""Convolution with half of the multiplications, for processors whose multiplications are what takes the time.
+
+Winograd's minimal filtering (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks") along the height
+alone: a tile of ``ROWS`` rows of the images, seen as coefficients of a polynomial, becomes its values at as many
+points. There one product for each point gives what ``ROWS`` minus ``taps`` plus one rows of the output need, instead
+of ``taps`` products for each of these rows. The width stays an ordinary convolution, of kernels one row high.
+
+All of it is additions, constants and convolutions, so derivatives of any kind are Winograd's too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, reduce
+from operator import add
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+from numpy.polynomial.polynomial import polyfromroots
+
+_POINTS = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5])  # small, so that little is lost in their powers
+ROWS = len(_POINTS) + 1
+"""Rows in a tile; the last of its points is infinity."""
+_FEWEST_SAVED = 1.25  # less than this many times fewer multiplications do not pay for the additions
+
+
+def pays(height: int, window: int, stride: int) -> bool:
+    """Whether an output of ``height`` rows takes enough fewer multiplications this way, for windows of ``window``."""
+    taps = -(-window // stride)
+    if not 1 < taps < ROWS:
+        return False
+    return height * window >= _FEWEST_SAVED * -(-height // (ROWS - taps + 1)) * ROWS * stride
+
+
+def convolve(
+    images: Float[Array, "batch height width channels"],
+    kernel: Float[Array, "window window channels features"],
+    stride: int,
+    paddings: Sequence[tuple[int, int]],
+) -> Float[Array, "batch out_height out_width features"]:
+    """As ``lax.conv_general_dilated``, to some 1e-6 of the largest value; ``paddings`` are those of height and width.
+
+    Raises ValueError where ``window`` needs more rows than a tile has (``pays``).
+    """
+    window, taps = kernel.shape[0], -(-kernel.shape[0] // stride)
+    height = (images.shape[1] + sum(paddings[0]) - window) // stride + 1
+    per_tile = ROWS - taps + 1
+    tiles = -(-height // per_tile)
+    to_points, kernel_to_points, to_rows = _matrices(per_tile, taps)
+
+    images = _rows_by_stride(images, paddings[0][0], (tiles * per_tile + taps - 1) * stride, stride)
+    last = (tiles - 1) * per_tile + 1
+    rows = [lax.slice_in_dim(images, row, row + last, per_tile, 1) for row in range(ROWS)]
+    kernel = _kernel_by_stride(kernel, taps, stride)
+    kernels = _combine(kernel_to_points, [kernel[tap : tap + 1] for tap in range(taps)])
+    products = [
+        lax.conv_general_dilated(
+            values, weights, (1, stride), [(0, 0), paddings[1]], dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        for values, weights in zip(_combine(to_points, rows), kernels, strict=True)
+    ]
+    outputs = jnp.stack(_combine(to_rows, products), 2)
+    return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, :height]
+
+
+def _rows_by_stride(images: Array, before: int, rows: int, stride: int) -> Array:
+    """``images`` after ``before`` rows of zeros, ``rows`` in all; the rows of one stride side by side as channels."""
+    batch, height, width, channels = images.shape
+    padding = [(0, 0, 0), (before, rows - before - height, 0), (0, 0, 0), (0, 0, 0)]
+    images = lax.pad(images, jnp.zeros((), images.dtype), padding)
+    images = images.reshape(batch, rows // stride, stride, width, channels).swapaxes(2, 3)
+    return images.reshape(batch, rows // stride, width, stride * channels)
+
+
+def _kernel_by_stride(kernel: Array, taps: int, stride: int) -> Array:
+    """As ``_rows_by_stride``."""
+    window, width, channels, features = kernel.shape
+    kernel = jnp.pad(kernel, [(0, taps * stride - window), (0, 0), (0, 0), (0, 0)])
+    kernel = kernel.reshape(taps, stride, width, channels, features).swapaxes(1, 2)
+    return kernel.reshape(taps, width, stride * channels, features)
+
+
+def _combine(matrix: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
+    """The product of ``matrix`` with a column of ``arrays``."""
+    return [
+        reduce(add, [factor * array for factor, array in zip(row, arrays, strict=True) if factor])
+        for row in matrix.tolist()  # whose numbers take the type of the arrays
+    ]
+
+
+@cache
+def _matrices(outputs: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From ``ROWS`` rows, and from ``taps`` of a kernel, to points; from the products there to ``outputs`` rows.
+
+    A kernel is evaluated at the points, and the images go through the transposed interpolation (Toom and Cook).
+    """
+    others = [np.delete(_POINTS, index) for index in range(len(_POINTS))]
+    scales = np.array([np.prod(point - rest) for point, rest in zip(_POINTS, others, strict=True)])
+    from_rows = [*(np.append(polyfromroots(rest), 0.0) for rest in others), polyfromroots(_POINTS)]
+    from_taps = np.vander(_POINTS, taps, increasing=True) / scales[:, None]
+    to_rows = np.vander(_POINTS, outputs, increasing=True)
+    return np.stack(from_rows), _with_infinity(from_taps), _with_infinity(to_rows).T
+
+
+def _with_infinity(powers: np.ndarray) -> np.ndarray:
+    """``powers`` of the points, and of infinity, where only the highest counts."""
+    return np.vstack([powers, np.eye(powers.shape[1])[-1]])

@@ -1,0 +1,66 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import lax
+
+from alexnet_jax import winograd
+
+# height and width, window, stride, paddings of both: AlexNet's layers with less width, and sizes that leave rows over
+SHAPES = {
+    "conv1": ((224, 31), 11, 4, ((0, 3), (0, 3))),
+    "conv2": ((27, 9), 5, 1, ((2, 2), (2, 2))),
+    "conv3": ((13, 6), 3, 1, ((1, 1), (1, 1))),
+    "rows over": ((14, 7), 3, 1, ((0, 0), (0, 1))),
+    "rows left out": ((21, 8), 5, 2, ((0, 0), (0, 0))),
+    "strides of even windows": ((16, 9), 4, 2, ((1, 1), (0, 1))),
+}
+
+
+def plain(images, kernel, stride, paddings):
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(images, kernel, (stride, stride), paddings, dimension_numbers=dimensions)
+
+
+def relative_error(one, other):
+    return float(jnp.abs(one - other).max() / jnp.abs(other).max())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_values_and_gradients_are_those_of_a_convolution(name):
+    size, window, stride, paddings = SHAPES[name]
+    keys = jax.random.split(jax.random.key(0), 3)
+    images = jax.random.normal(keys[0], (2, *size, 4))
+    kernel = jax.random.normal(keys[1], (window, window, 4, 5))
+    rows, columns = ((side + sum(pad) - window) // stride + 1 for side, pad in zip(size, paddings, strict=True))
+    gradient = jax.random.normal(keys[2], (2, rows, columns, 5))
+
+    @partial(jax.jit, static_argnums=0)
+    def value_and_gradients(convolve):
+        value, pull = jax.vjp(lambda *inputs: convolve(*inputs, stride, paddings), images, kernel)
+        return value, *pull(gradient)
+
+    found, wanted = value_and_gradients(winograd.convolve), value_and_gradients(plain)
+    for one, other in zip(found, wanted, strict=True):
+        assert relative_error(one, other) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv2", "conv3"])
+def test_where_it_pays_it_saves_multiplications(name):
+    size, window, stride, paddings = SHAPES[name]
+    images = jax.ShapeDtypeStruct((8, *size, 64), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((window, window, 64, 96), jnp.float32)
+
+    def cost(convolve):
+        lowered = jax.jit(lambda *inputs: convolve(*inputs, stride, paddings)).lower(images, kernel)
+        return lowered.cost_analysis()["flops"]
+
+    assert winograd.pays((size[0] + sum(paddings[0]) - window) // stride + 1, window, stride)
+    assert cost(plain) > 1.5 * cost(winograd.convolve)
+
+
+def test_it_does_not_pay_for_windows_of_one_row_too_many_rows_or_an_image_of_few():
+    assert not winograd.pays(13, 1, 1)
+    assert not winograd.pays(13, 7, 1)
+    assert not winograd.pays(2, 3, 1)
