@@ -51,7 +51,7 @@ def _convolve_one(images: Images, kernel: Array, config: ConvConfig) -> Array:
         return winograd.convolve(*wide, config.stride, paddings).astype(images.dtype)
 
     height = (images.shape[1] + sum(paddings[0]) - config.kernel_size) // config.stride + 1
-    if not winograd.pays(height, config.kernel_size, config.stride):
+    if not winograd.pays(height, kernel.shape, config.stride):
         return plain(images, kernel)
     return lax.platform_dependent(images, kernel, cpu=fewer_products, default=plain)
 

@@ -23,15 +23,19 @@ from numpy.polynomial.polynomial import polyfromroots
 _POINTS = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5])  # small, so that little is lost in their powers
 ROWS = len(_POINTS) + 1
 """Rows in a tile; the last of its points is infinity."""
-_FEWEST_SAVED = 1.25  # less than this many times fewer multiplications do not pay for the additions
+_FEWEST_SAVED = 1.25  # less than this many times fewer multiplications do not pay for the additions,
+_FEWEST_PRODUCTS = 96  # nor do values that take part in so few products, for the additions are those of each value
 
 
-def pays(height: int, window: int, stride: int) -> bool:
-    """Whether an output of ``height`` rows takes enough fewer multiplications this way, for windows of ``window``."""
+def pays(height: int, kernel_shape: Sequence[int], stride: int) -> bool:
+    """Whether an output of ``height`` rows is made faster this way by a kernel (window, window, channels, features)."""
+    window, _, channels, features = kernel_shape
     taps = -(-window // stride)
     if not 1 < taps < ROWS:
         return False
-    return height * window >= _FEWEST_SAVED * -(-height // (ROWS - taps + 1)) * ROWS * stride
+    products_saved = height * window / (-(-height // (ROWS - taps + 1)) * ROWS * stride)
+    products_of_each = window * min(stride * channels, features / stride)
+    return products_saved >= _FEWEST_SAVED and products_of_each >= _FEWEST_PRODUCTS
 
 
 def convolve(

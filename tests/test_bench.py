@@ -114,6 +114,17 @@ def test_json_alone_goes_to_standard_output():
     assert [row["work"] for row in found["timings"] if row["by"] == "alexnet_jax"] == ["train"]
 
 
+def test_in_bfloat16_the_peers_are_too_and_float32_is_one_of_them():
+    arguments = ["--variant", "tiny", "--batch_size", 4, "--repeats", 1, "--dtype", "bfloat16"]
+    done = alexnet("bench", *arguments, "--against", "float32", "flax", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["dtype"] == "bfloat16"
+    assert {peer: list(ratios) for peer, ratios in found["ratios"].items()} == {
+        peer: ["forward", "gradient", "train"] for peer in ("float32", "flax")
+    }
+
+
 def test_operations_are_those_of_the_products_without_a_gradient_for_the_images():
     assert flops(variant("paper"), "forward", 64) == 2 * 724_406_816 * 64
     conv1 = 55 * 55 * 96 * 11 * 11 * 3
@@ -237,6 +248,7 @@ def test_a_peer_that_ends_says_why(program):
         ("--repeats 0", "--repeats is 0: use a number above 0"),
         ("--devices 3 --variant tiny", "--devices is 3: this net of 2 tower"),
         ("--against caffe", "caffe"),
+        ("--against float32", "--against is 'float32': this is what is timed already; use --dtype bfloat16 with it"),
         ("--json nowhere/found.json", "--json is nowhere/found.json: there is no folder nowhere"),
     ],
 )

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from alexnet_jax import winograd
 from alexnet_jax.config import AugmentConfig, DataConfig, Dropout, ModelConfig, OptimizerConfig
 from alexnet_jax.metrics import cross_entropy
 from alexnet_jax.model import AlexNet
@@ -106,7 +107,9 @@ def loss_of(config, images):
 
 
 @pytest.mark.parametrize("name", CAFFE + TORCH)
-def test_gradients_and_five_steps(name):
+def test_gradients_and_five_steps(name, monkeypatch):
+    # in the second step two pixels under one window of pool1 differ by less than Winograd's rounding
+    monkeypatch.setattr(winograd, "pays", lambda *_: False)
     judge, config = judged("torchvision" if name in TORCH else name), tiny(name)
     bgr = name in CAFFE
     params, images, head = draw(name, config, seed=1, batch=6 if bgr else 4)

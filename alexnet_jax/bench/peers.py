@@ -69,7 +69,7 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=cpu.untuned(os.environ),
+                env=cpu.untuned(os.environ) | {"JAX_TRACEBACK_FILTERING": "off"},  # its last line is what went wrong
             )
         try:
             yield Peer(name, net.config.dtype, process, said)

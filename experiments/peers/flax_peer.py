@@ -77,7 +77,7 @@ class Net(nn.Module):
 
 
 def window_sum(x, window):
-    return lax.reduce_window(x, jnp.zeros((), x.dtype), lax.add, window, (1,) * x.ndim, "SAME")
+    return lax.reduce_window(x, np.zeros((), x.dtype), lax.add, window, (1,) * x.ndim, "SAME")
 
 
 def make_optimizer(rule: OptimizerConfig) -> optax.GradientTransformation:
