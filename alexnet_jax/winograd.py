@@ -1,15 +1,17 @@
 """Convolution with half of the multiplications, for processors whose multiplications are what takes the time.
 
 Winograd's minimal filtering (Lavin and Gray 2016, "Fast algorithms for convolutional neural networks") along the height
-alone: a tile of ``ROWS`` rows of the images, seen as coefficients of a polynomial, becomes its values at as many
-points. There one product for each point gives what ``ROWS`` minus ``taps`` plus one rows of the output need, instead
-of ``taps`` products for each of these rows. The width stays an ordinary convolution, of kernels one row high.
+alone: a tile of seven or eight rows of the images, seen as coefficients of a polynomial, becomes its values at as many
+points. There one product for each point gives all the rows of the output that lie whole in the tile, instead of
+``taps`` products, the height of the kernel, for each of them. The width stays an ordinary convolution, of kernels one
+row high.
 
 All of it is additions, constants and convolutions, so derivatives of any kind are Winograd's too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache, reduce
 from operator import add
@@ -20,9 +22,8 @@ from jax import lax
 from jaxtyping import Array, Float
 from numpy.polynomial.polynomial import polyfromroots
 
-_POINTS = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5])  # small, so that little is lost in their powers
-ROWS = len(_POINTS) + 1
-"""Rows in a tile; the last of its points is infinity."""
+_POINTS = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5])  # and infinity; small, so that little is lost in powers
+_ROWS = (7, 8)  # of a tile
 _FEWEST_SAVED = 1.25  # less than this many times fewer multiplications do not pay for the additions,
 _FEWEST_PRODUCTS = 96  # nor do values that take part in so few products, for the additions are those of each value
 
@@ -31,9 +32,10 @@ def pays(height: int, kernel_shape: Sequence[int], stride: int) -> bool:
     """Whether an output of ``height`` rows is made faster this way by a kernel (window, window, channels, features)."""
     window, _, channels, features = kernel_shape
     taps = -(-window // stride)
-    if not 1 < taps < ROWS:
+    if not 1 < taps < min(_ROWS):
         return False
-    products_saved = height * window / (-(-height // (ROWS - taps + 1)) * ROWS * stride)
+    rows, tiles = _tiles(height, taps)
+    products_saved = height * window / (tiles * rows * stride)
     products_of_each = window * min(stride * channels, features / stride)
     return products_saved >= _FEWEST_SAVED and products_of_each >= _FEWEST_PRODUCTS
 
@@ -46,27 +48,33 @@ def convolve(
 ) -> Float[Array, "batch out_height out_width features"]:
     """As ``lax.conv_general_dilated``, to some 1e-6 of the largest value; ``paddings`` are those of height and width.
 
-    Raises ValueError where ``window`` needs more rows than a tile has (``pays``).
+    The kernel must be no higher than ``pays`` allows.
     """
     window, taps = kernel.shape[0], -(-kernel.shape[0] // stride)
     height = (images.shape[1] + sum(paddings[0]) - window) // stride + 1
-    per_tile = ROWS - taps + 1
-    tiles = -(-height // per_tile)
-    to_points, kernel_to_points, to_rows = _matrices(per_tile, taps)
+    rows, tiles = _tiles(height, taps)
+    per_tile = rows - taps + 1
+    to_points, kernel_to_points, to_outputs = _matrices(rows, taps)
 
     images = _rows_by_stride(images, paddings[0][0], (tiles * per_tile + taps - 1) * stride, stride)
     last = (tiles - 1) * per_tile + 1
-    rows = [lax.slice_in_dim(images, row, row + last, per_tile, 1) for row in range(ROWS)]
+    parts = [lax.slice_in_dim(images, row, row + last, per_tile, 1) for row in range(rows)]
     kernel = _kernel_by_stride(kernel, taps, stride)
     kernels = _combine(kernel_to_points, [kernel[tap : tap + 1] for tap in range(taps)])
     products = [
         lax.conv_general_dilated(
             values, weights, (1, stride), [(0, 0), paddings[1]], dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        for values, weights in zip(_combine(to_points, rows), kernels, strict=True)
+        for values, weights in zip(_combine(to_points, parts), kernels, strict=True)
     ]
-    outputs = jnp.stack(_combine(to_rows, products), 2)
+    outputs = jnp.stack(_combine(to_outputs, products), 2)
     return outputs.reshape(outputs.shape[0], -1, *outputs.shape[3:])[:, :height]
+
+
+def _tiles(height: int, taps: int) -> tuple[int, int]:
+    """Rows in a tile, and tiles, that make ``height`` rows of output with the fewest products."""
+    sizes = [(rows, -(-height // (rows - taps + 1))) for rows in _ROWS]
+    return min(sizes, key=math.prod)
 
 
 def _rows_by_stride(images: Array, before: int, rows: int, stride: int) -> Array:
@@ -95,17 +103,18 @@ def _combine(matrix: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
 
 
 @cache
-def _matrices(outputs: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From ``ROWS`` rows, and from ``taps`` of a kernel, to points; from the products there to ``outputs`` rows.
+def _matrices(rows: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From the ``rows`` of a tile, and from ``taps`` of a kernel, to points; from the products there to output rows.
 
     A kernel is evaluated at the points, and the images go through the transposed interpolation (Toom and Cook).
     """
-    others = [np.delete(_POINTS, index) for index in range(len(_POINTS))]
-    scales = np.array([np.prod(point - rest) for point, rest in zip(_POINTS, others, strict=True)])
-    from_rows = [*(np.append(polyfromroots(rest), 0.0) for rest in others), polyfromroots(_POINTS)]
-    from_taps = np.vander(_POINTS, taps, increasing=True) / scales[:, None]
-    to_rows = np.vander(_POINTS, outputs, increasing=True)
-    return np.stack(from_rows), _with_infinity(from_taps), _with_infinity(to_rows).T
+    points = _POINTS[: rows - 1]
+    others = [np.delete(points, index) for index in range(len(points))]
+    scales = np.array([np.prod(point - rest) for point, rest in zip(points, others, strict=True)])
+    from_rows = [*(np.append(polyfromroots(rest), 0.0) for rest in others), polyfromroots(points)]
+    from_taps = np.vander(points, taps, increasing=True) / scales[:, None]
+    to_outputs = np.vander(points, rows - taps + 1, increasing=True)
+    return np.stack(from_rows), _with_infinity(from_taps), _with_infinity(to_outputs).T
 
 
 def _with_infinity(powers: np.ndarray) -> np.ndarray:
