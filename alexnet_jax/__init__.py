@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alexnet_jax.errors import AlexNetError, UsageError
     from alexnet_jax.model import AlexNet
     from alexnet_jax.presets import preset
-    from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step
+    from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step, train_steps
     from alexnet_jax.train_state import TrainState, create_train_state
     from alexnet_jax.variants import variant
     from alexnet_jax.weights.files import load_weights
@@ -36,6 +36,7 @@ _HOMES = {
     "predict_step": "steps",
     "preset": "presets",
     "train_step": "steps",
+    "train_steps": "steps",
     "variant": "variants",
 }
 
@@ -54,6 +55,7 @@ __all__ = [
     "predict_step",
     "preset",
     "train_step",
+    "train_steps",
     "variant",
 ]
 

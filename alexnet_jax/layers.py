@@ -50,8 +50,11 @@ def _convolve_one(images: Images, kernel: Array, config: ConvConfig) -> Array:
         wide = images.astype(jnp.float32), kernel.astype(jnp.float32)  # as XLA does too: it has no narrower ones
         return winograd.convolve(*wide, config.stride, paddings).astype(images.dtype)
 
-    height = (images.shape[1] + sum(paddings[0]) - config.kernel_size) // config.stride + 1
-    if not winograd.pays(height, kernel.shape, config.stride):
+    height, width = (
+        window_count(side, config.kernel_size, config.stride, config.padding, config.rounding)
+        for side in images.shape[1:3]
+    )
+    if not winograd.pays((height, width), kernel.shape, config.stride):
         return plain(images, kernel)
     return lax.platform_dependent(images, kernel, cpu=fewer_products, default=plain)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -154,16 +155,16 @@ class _Run:
         _, key = _keys(config)
         since: list[Metrics] = []
         pace = Pace()
-        for step, batch in zip(range(start + 1, config.steps + 1), pace.watch(self._batches(start)), strict=False):
-            if step == start + 1:
-                self.layout.prepare_train_step(state, batch, key)
+        for step, batches in pace.watch(self._dispatches(start)):
+            if step - len(batches) == start:
+                self.layout.prepare_train_step(state, batches[0], key)
                 pace.restart()
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                state, metrics = self.layout.train_step(state, batch, key)
+                state, metrics = self.layout.train_steps(state, batches, key)
             self.trace.after(step, state)
             since.append(metrics)
             self.display.advance(step)
-            stops = self.stop.signal is not None  # asked once a step: a signal may come at any moment
+            stops = self.stop.signal is not None  # asked once: a signal may come at any moment
             evaluates = self._evaluates_at(step)
             saves = evaluates or stops or step % config.checkpoint_every == 0
             if saves or step % config.log_every == 0:
@@ -177,24 +178,39 @@ class _Run:
                 break
         return state
 
-    def _batches(self, step: int) -> Iterator[Example]:
-        return training_batches(self.data.train, self.config.batch_size, self.config.seed, step)
+    def _dispatches(self, step: int) -> Iterator[tuple[int, list[Example]]]:
+        """The batches that go to the devices together, and the step that they lead to, to the end of the run."""
+        batches = training_batches(self.data.train, self.config.batch_size, self.config.seed, step)
+        while step < self.config.steps:
+            together = list(islice(batches, self._steps_together(step)))
+            step += len(together)
+            yield step, together
+
+    def _steps_together(self, step: int) -> int:
+        """How many steps follow ``step`` in one dispatch: all of those allowed, or one where something is due between.
+
+        Whole dispatches begin at their own multiples, so that a resumed run divides its steps as the first one did.
+        """
+        config, most = self.config, self.config.steps_per_dispatch
+        periods = (config.log_every, config.checkpoint_every, config.evaluate_every * config.steps_per_epoch)
+        due = min(config.steps, *(step + period - step % period for period in periods))
+        return most if step % most == 0 and step + most <= due else 1
 
     def _evaluates_at(self, step: int) -> bool:
         return step % (self.config.evaluate_every * self.config.steps_per_epoch) == 0 or step == self.config.steps
 
     def _log_training(self, step: int, since: list[Metrics], pace: Pace) -> float:
         """Writes a row with the means over the steps ``since`` the last one; returns the learning rate."""
-        rows = jax.device_get(since)
-        means = {name: float(np.mean([row[name] for row in rows])) for name in ("loss", "top1_error", "top5_error")}
+        rows = jax.tree.map(lambda *parts: np.hstack(parts), *jax.device_get(since))
+        means = {name: float(rows[name].mean()) for name in ("loss", "top1_error", "top5_error")}
         if not math.isfinite(means["loss"]):
             raise AlexNetError(
                 f"the loss is {means['loss']} at step {step}: the run diverged; use another --workdir with an "
                 f"optimizer.learning_rate below {self.config.optimizer.learning_rate}"
             )
-        rate = float(f"{rows[-1]['learning_rate']:.6g}")  # without the tail that float32 adds
+        rate = float(f"{rows['learning_rate'][-1]:.6g}")  # without the tail that float32 adds
         speed = {
-            "images_per_second": pace.images_per_second(self.config.batch_size * len(rows)),
+            "images_per_second": pace.images_per_second(self.config.batch_size * len(rows["loss"])),
             "input_wait": pace.input_wait(),
         }
         self._log(step, "train", means, rate, speed)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.steps import Batch, Metrics, Views, eval_step, predict_step, train_step
+from alexnet_jax.steps import Batch, Metrics, Views, eval_step, predict_step, train_step, train_steps
 from alexnet_jax.train_state import TrainState
 
 TOWER_AXIS = "tower"
@@ -52,6 +52,12 @@ class Layout(ABC):
         """``steps.train_step``, compiled; ``state`` is used up."""
         return self._run(train_step, state, batch, key, updates=True)
 
+    def train_steps(self, state: TrainState, batches: Sequence[Batch], key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
+        """``steps.train_steps``, compiled; ``state`` is used up. For one batch ``steps.train_step``."""
+        if len(batches) == 1:
+            return self.train_step(state, batches[0], key)
+        return self._run(train_steps, state, _stack(batches), key, updates=True)
+
     def eval_step(self, state: TrainState, batch: Batch, views: Views) -> Metrics:
         """``steps.eval_step``, compiled."""
         return self._run(eval_step, state, batch, views=views)
@@ -61,8 +67,11 @@ class Layout(ABC):
         return self._run(predict_step, state, images, views=views)
 
     def prepare_train_step(self, state: TrainState, batch: Batch, key: PRNGKeyArray) -> None:
-        """Compiles what ``train_step`` would compile in its first call, and runs nothing."""
+        """Compiles what the training steps of a run would compile in their first calls, and runs nothing."""
         self._function(train_step, state, 2, updates=True).lower(state, batch, key).compile()
+        if self.config.steps_per_dispatch > 1:
+            batches = _stack([batch] * self.config.steps_per_dispatch)
+            self._function(train_steps, state, 2, updates=True).lower(state, batches, key).compile()
 
     def prepare_eval_step(self, state: TrainState, batch: Batch, views: Views) -> None:
         """Compiles what ``eval_step`` would compile in its first call, and runs nothing."""
@@ -159,6 +168,10 @@ class TwoTowers(Layout):
             donate_argnums=(0,) if updates else (),
             devices=self.devices,
         )
+
+
+def _stack(batches: Sequence[Batch]) -> Batch:
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
 
 
 def _map_state(state: TrainState, split: Callable[[Array], Any], whole: Callable[[Array], Any]) -> TrainState:

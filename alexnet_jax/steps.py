@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import jax
@@ -77,6 +78,15 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
     return state, metrics | {"learning_rate": rates.kernel}
+
+
+def train_steps(
+    state: TrainState, batches: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None = None
+) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
+    """``train_step`` for each of ``batches``, in one ``lax.scan``: their arrays and the metrics have an axis of steps
+    before the others.
+    """
+    return lax.scan(partial(train_step, key=key, config=config, tower_axis=tower_axis), state, batches)
 
 
 def logits_step(

@@ -48,10 +48,12 @@ class Trace:
 
     def after(self, step: int, state: TrainState) -> None:
         """Step ``step`` has been sent off and will give ``state``."""
-        if self._folder is None or step not in (self._first, self._last):
+        begins = not self._running and self.written is None and step >= self._first
+        ends = self._running and step >= self._last
+        if self._folder is None or not (begins or ends):
             return
         jax.block_until_ready(state)  # so that the trace holds whole steps
-        if step == self._last:
+        if ends:
             self._stop()
         else:
             options = jax.profiler.ProfileOptions()

@@ -25,19 +25,20 @@ from numpy.polynomial.polynomial import polyfromroots
 _POINTS = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5])  # and infinity; small, so that little is lost in powers
 _ROWS = (7, 8)  # of a tile
 _FEWEST_SAVED = 1.25  # less than this many times fewer multiplications do not pay for the additions,
-_FEWEST_PRODUCTS = 96  # nor do values that take part in so few products, for the additions are those of each value
+_FEWEST_MULTIPLICATIONS = 10_000_000  # nor do so few in an image for starting seven convolutions instead of one
 
 
-def pays(height: int, kernel_shape: Sequence[int], stride: int) -> bool:
-    """Whether an output of ``height`` rows is made faster this way by a kernel (window, window, channels, features)."""
-    window, _, channels, features = kernel_shape
-    taps = -(-window // stride)
+def pays(size: tuple[int, int], kernel_shape: Sequence[int], stride: int) -> bool:
+    """Whether an output of ``size``, height and width, is made faster this way on a CPU.
+
+    ``kernel_shape`` is (window, window, channels, features).
+    """
+    window, taps = kernel_shape[0], -(-kernel_shape[0] // stride)
     if not 1 < taps < min(_ROWS):
         return False
-    rows, tiles = _tiles(height, taps)
-    products_saved = height * window / (tiles * rows * stride)
-    products_of_each = window * min(stride * channels, features / stride)
-    return products_saved >= _FEWEST_SAVED and products_of_each >= _FEWEST_PRODUCTS
+    rows, tiles = _tiles(size[0], taps)
+    saved = size[0] * window / (tiles * rows * stride)
+    return saved >= _FEWEST_SAVED and math.prod((*size, *kernel_shape)) >= _FEWEST_MULTIPLICATIONS
 
 
 def convolve(

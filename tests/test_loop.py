@@ -9,6 +9,7 @@ import pytest
 from conftest import alexnet
 
 from alexnet_jax import loop, pace
+from alexnet_jax.parallel import Layout
 from alexnet_jax.workdir import WorkDir
 
 # twelve steps, evaluated after six, and a checkpoint every other step
@@ -29,9 +30,9 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("devices", "together"), [(1, 1), (2, 1), (1, 2)])
 def test_after_the_first_step_and_the_first_evaluation_nothing_compiles(
-    photos, tmp_path, monkeypatch, compilations, devices
+    photos, tmp_path, monkeypatch, compilations, devices, together
 ):
     rows = []
 
@@ -40,13 +41,14 @@ def test_after_the_first_step_and_the_first_evaluation_nothing_compiles(
 
     monkeypatch.setattr(WorkDir, "append_metrics", append)
     monkeypatch.setattr(loop, "draw_curves", lambda *_: None)  # it has no rows to draw
-    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), "--devices", devices, *FAST)
+    ways = ["--devices", devices, "--steps_per_dispatch", together, *FAST, "--log_every", 2]
+    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *ways)
     assert done.returncode == 0, done.stderr
-    assert [split for split, _ in rows] == [*["train"] * 6, "test", *["train"] * 6, "test"]
+    assert [split for split, _ in rows] == [*["train"] * 3, "test", *["train"] * 3, "test"]
     counts = [count for _, count in rows]
     assert counts[0] > 0
-    assert counts[0] == counts[5]  # steps and checkpoints before the first evaluation
-    assert counts[7] == counts[-1]  # and all that follows it
+    assert counts[0] == counts[2]  # steps and checkpoints before the first evaluation
+    assert counts[4] == counts[-1]  # and all that follows it
 
 
 def test_no_clock_counts_a_compilation(photos, tmp_path, monkeypatch, compilations):
@@ -63,6 +65,32 @@ def test_no_clock_counts_a_compilation(photos, tmp_path, monkeypatch, compilatio
     done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *FAST)
     assert done.returncode == 0, done.stderr
     assert compilations
+
+
+def test_steps_go_together_where_nothing_is_due_between_them_and_a_run_is_the_same(photos, tmp_path, monkeypatch):
+    """Twelve steps, six an epoch with an evaluation, a checkpoint every four, a line every three."""
+    sent = []
+    train_steps = Layout.train_steps
+
+    def counted(self, state, batches, key):
+        sent.append(len(batches))
+        return train_steps(self, state, batches, key)
+
+    monkeypatch.setattr(Layout, "train_steps", counted)
+    data, rows = photos(per_class=14), {}
+    periods = ["--epochs", 2, "--batch_size", 4, "--log_every", 3, "--checkpoint_every", 4, "--devices", 1]
+    for together, dispatches in ((1, [1] * 12), (2, [2, 1, 1, 2, 2, 1, 1, 2])):
+        sent.clear()
+        run = tmp_path / str(together)
+        arguments = ["train", "--workdir", run, "--data.dataset", data, *periods, "--steps_per_dispatch", together]
+        done = alexnet(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert sent == dispatches
+        rows[together] = WorkDir(run).read_metrics()
+    for one, other in zip(*rows.values(), strict=True):
+        assert (one["step"], one["split"]) == (other["step"], other["split"])
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["learning_rate"] == other["learning_rate"]
 
 
 def test_pace_tells_the_rate_and_the_share_that_was_waited(monkeypatch):

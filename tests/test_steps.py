@@ -13,7 +13,7 @@ from alexnet_jax.data.sources import Source
 from alexnet_jax.evaluation import evaluate_ensemble
 from alexnet_jax.metrics import PADDING_LABEL, summarize
 from alexnet_jax.parallel import choose_layout
-from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step
+from alexnet_jax.steps import eval_step, loss_fn, predict_step, train_step, train_steps
 from alexnet_jax.train_state import TrainState, create_train_state
 
 # two convolutions and one hidden dense layer, to compile fast: what a step does does not depend on the net
@@ -97,9 +97,9 @@ def test_vmap_trains_an_ensemble(state, batch):
         assert float(metrics["loss"][index]) == pytest.approx(float(alone_metrics["loss"]), rel=1e-4)
 
 
-def test_scan_runs_the_loop(state, batch):
+def test_several_steps_in_one_scan_are_the_loop(state, batch):
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1], leaf]), batch)
-    scanned, metrics = jax.lax.scan(lambda carry, item: train_step(carry, item, KEY, config=CONFIG), state, batches)
+    scanned, metrics = train_steps(state, batches, KEY, config=CONFIG)
     for index in range(3):
         item = at(batches, index)
         state, last = step(state, item, KEY, config=CONFIG)

@@ -165,6 +165,9 @@ class TrainConfig:
     """Images in a step, those of all devices together."""
     epochs: int = 90
     """How often the training images are gone through."""
+    steps_per_dispatch: int = 1
+    """Steps that a device takes between two looks of the program. More than 1 is for small nets on accelerators, which
+    else wait for the program; a CPU gets slower."""
     dtype: Dtype = "float32"
     """What activations and products are made in; weights and their updates, norms and the loss stay float32."""
     init: str | None = None
@@ -179,7 +182,9 @@ class TrainConfig:
     """Steps between two lines of training metrics."""
 
     def __post_init__(self) -> None:
-        check_positive(self, "batch_size", "epochs", "evaluate_every", "checkpoint_every", "log_every")
+        check_positive(
+            self, "batch_size", "epochs", "steps_per_dispatch", "evaluate_every", "checkpoint_every", "log_every"
+        )
         check_fields(self, ("seed",), lambda value: 0 <= value < 2**32, "use 0 to 4294967295")
         remedy = f"use at least {self.model.image_size}, the net's crop, or a smaller model.image_size"
         check(self.data.image_size >= self.model.image_size, "data.image_size", self.data.image_size, remedy)
