@@ -126,7 +126,7 @@ def _norm_by_window(images: Images, config: LocalResponseNorm, towers: int) -> I
     return _divide(images, config, sums)
 
 
-def _divide(images: Images, config: LocalResponseNorm, sums: Array) -> Images:
+def _divide(images: Array, config: LocalResponseNorm, sums: Array) -> Array:
     return images * _inverse_power(_base(config, sums), config.beta).astype(images.dtype)
 
 
@@ -185,7 +185,7 @@ def _band_sum(values: Array, size: int, towers: int, dtype: jnp.dtype) -> Array:
     return jnp.matmul(values.astype(dtype), band, precision="highest", preferred_element_type=jnp.float32)
 
 
-def _squares(images: Images) -> Images:
+def _squares(images: Array) -> Array:
     """In float32 whatever the images are: sums of bfloat16 lose what is small beside ``k``."""
     wide = images.astype(jnp.float32)
     return wide * wide

@@ -103,10 +103,10 @@ def _squares_by_products(images: Array, offsets: Array, mirrored: Array, size: i
     """
     stored = images.dtype == jnp.uint8
     dtype, precision = (jnp.bfloat16, None) if stored else (jnp.float32, "highest")  # which keep each pixel as it is
-    place, pixels = jnp.arange(size), jnp.arange(images.shape[1])
-    columns = jnp.where(mirrored.reshape(-1, 1), place[::-1], place)
-    select_rows = (offsets[:, :1, None] + place.reshape(-1, 1) == pixels).astype(dtype)
-    select_columns = (offsets[:, 1:, None] + columns[..., None] == pixels).astype(dtype)
+    place = jnp.arange(size).reshape(1, -1)
+    columns = jnp.where(mirrored.reshape(-1, 1), place[:, ::-1], place)
+    select_rows = jax.nn.one_hot(offsets[:, :1] + place, images.shape[1], dtype=dtype)
+    select_columns = jax.nn.one_hot(offsets[:, 1:] + columns, images.shape[2], dtype=dtype)
 
     def square(image: Array, rows: Array) -> Array:
         return jnp.einsum("ih,hwc->iwc", rows, image.astype(dtype), precision=precision)
@@ -117,8 +117,8 @@ def _squares_by_products(images: Array, offsets: Array, mirrored: Array, size: i
 
 
 def _for_each(function: Callable[[Array, Array], Array], images: Array, what: Array) -> Array:
-    """Of each of ``images``, or of the single one, and each of ``what``."""
-    if len(images) == len(what):
+    """Of each of ``images``, or of a single one, and each of ``what``."""
+    if images.shape[0] != 1:
         return jax.vmap(function)(images, what)
     return jax.vmap(function, (None, 0))(images[0], what)
 
