@@ -26,6 +26,7 @@ def convolve(
     """Convolution without bias, with the window rule of ``config``; each group reads its own share of the channels.
 
     On a CPU the groups are separate convolutions, since one grouped convolution takes about three times as long there.
+    Elsewhere they are one, as those machines have it.
     """
     apart, at_once = (partial(form, config=config, groups=groups) for form in (_convolve_apart, _convolve_at_once))
     return lax.platform_dependent(images, kernel, cpu=apart, default=at_once)
@@ -109,6 +110,8 @@ def local_response_norm(
 
     Channels outside the array count as zero. Those in another of its ``towers`` do too, or in that of another device
     along ``tower_axis``, unless ``config.across_towers``.
+
+    On a TPU the sums are products with a banded matrix, of which its matrix unit makes many at once.
     """
     if config.across_towers and tower_axis is not None:
         wider = _with_neighbours(_squares(images), config.size // 2, tower_axis)
@@ -144,7 +147,7 @@ _LANES = 128  # of a TPU's matrix unit
 def _norm_by_product(images: Images, config: LocalResponseNorm, towers: int) -> Images:
     """The same for a TPU, its sums as products, where towers that fill the matrix unit are an axis of their own.
 
-    A grouped convolution gives them so: joined, they would have to be laid out anew.
+    A grouped convolution gives them so. Joined, they are laid out anew: 27.7 million estimated cycles a step, not 24.9.
     """
     if images.shape[-1] % (towers * _LANES):
         return _norm_by_band(images, config, towers)
@@ -161,9 +164,9 @@ def _norm_by_band(images: Array, config: LocalResponseNorm, towers: int) -> Arra
 def _norm_by_band_tangent(
     config: LocalResponseNorm, towers: int, primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[Array, Array]:
-    """Written out, since a gradient is bound by what it reads: the base, kept for it in the images' type, and images.
+    """Written out for the gradient, which is bound by what it reads: the base is kept for it in the images' type.
 
-    The barrier keeps XLA from keeping the base in float32 instead.
+    The barrier stops XLA from keeping it in float32, as it does on its own: 26.2 million estimated cycles, not 24.9.
     """
     (images,), (changes,) = primals, tangents
     base = _base(config, _band_sum(_squares(images), config.size, towers, images.dtype))
