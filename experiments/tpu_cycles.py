@@ -71,7 +71,7 @@ def norm_in_float32(images: jax.Array, config: Any, towers: int) -> jax.Array:
 
 def apart(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> jax.Array:
     parts = zip(jnp.split(images, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-    return jnp.concatenate([layers._convolve_at_once(*part, config, 1) for part in parts], -1)
+    return jnp.concatenate([convolve(*part, config, 1) for part in parts], -1)
 
 
 def as_dense(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> jax.Array:
