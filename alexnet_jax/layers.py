@@ -111,8 +111,8 @@ def local_response_norm(
     Channels outside the array count as zero. Those in another of its ``towers`` do too, or in that of another device
     along ``tower_axis``, unless ``config.across_towers``.
 
-    On a TPU the sums are products with a banded matrix: a step of ``paper`` at batch 256 in bfloat16 is then 24.9 million
-    cycles by the estimate of its compiler, and 31.6 with windows (experiments/results/tpu_cycles.md).
+    On a TPU the sums are products with a banded matrix: for a step of ``paper`` with 256 images in bfloat16 its
+    compiler then estimates 24.9 million cycles, and 31.6 for windows (experiments/results/tpu_cycles.md).
     """
     if config.across_towers and tower_axis is not None:
         wider = _with_neighbours(_squares(images), config.size // 2, tower_axis)
