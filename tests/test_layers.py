@@ -24,11 +24,12 @@ CONVS = [
 ]
 
 
+@pytest.mark.parametrize("form", [layers.convolve, layers._convolve_at_once])
 @pytest.mark.parametrize(("config", "channels", "size"), CONVS)
-def test_convolution_is_the_sum_over_each_window(config, channels, size):
+def test_convolution_is_the_sum_over_each_window(config, channels, size, form):
     images = normal(2, size, size, channels)
     kernel = normal(config.kernel_size, config.kernel_size, channels // config.groups, config.features, seed=1)
-    found = layers.convolve(jnp.asarray(images), jnp.asarray(kernel), config, config.groups)
+    found = form(jnp.asarray(images), jnp.asarray(kernel), config, config.groups)
     want = oracles.convolution(images, kernel, config.stride, config.padding, config.rounding, config.groups)
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
 
@@ -55,6 +56,31 @@ def test_local_response_norm_of_two_towers_is_that_of_each_alone():
     assert not np.allclose(together, layers.local_response_norm(images, config, towers=1), rtol=1e-3)
 
 
+NORMS = [
+    (LocalResponseNorm(), 12, 2),
+    (LocalResponseNorm(size=3, k=1.0, alpha=0.3, beta=0.5, divide_alpha=True), 12, 1),
+    (LocalResponseNorm(), 256, 2),  # towers that fill the matrix unit
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("config", "channels", "towers"), NORMS)
+def test_norm_by_product_has_the_values_and_derivatives_of_that_by_window(config, channels, towers, dtype):
+    images = jnp.asarray(normal(2, 3, 3, channels, scale=60.0), dtype)
+    weights = jnp.asarray(normal(2, 3, 3, channels, seed=1), dtype)
+
+    def everything(form, images, weights):
+        value, tangent = jax.jvp(lambda images: form(images, config, towers), (images,), (weights,))
+        (gradient,) = jax.vjp(lambda images: form(images, config, towers), images)[1](weights)
+        return value, tangent, gradient
+
+    wide = everything(layers._norm_by_window, images.astype(jnp.float32), weights.astype(jnp.float32))
+    for found, want in zip(everything(layers._norm_by_product, images, weights), wide, strict=True):
+        assert found.dtype == dtype
+        apart = jnp.abs(found.astype(jnp.float32) - want).max() / jnp.abs(want).max()
+        assert apart < (1e-5 if dtype == "float32" else 0.01)
+
+
 def test_spatial_response_norm_is_the_formula():
     images = normal(2, 7, 7, 3, scale=30.0)
     config = SpatialResponseNorm()
@@ -63,7 +89,7 @@ def test_spatial_response_norm_is_the_formula():
     np.testing.assert_allclose(found, want, rtol=2e-5)
 
 
-@pytest.mark.parametrize("form", [layers.max_pool, layers._max_pool])
+@pytest.mark.parametrize("form", [layers.max_pool, layers._max_pool, layers._max_pool_at_once])
 @pytest.mark.parametrize("size", [13, 14])
 @pytest.mark.parametrize("config", [MaxPool(), MaxPool(rounding="up"), MaxPool(size=2)])
 def test_max_pool_takes_the_maximum_of_each_window(config, size, form):
