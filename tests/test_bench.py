@@ -1,6 +1,7 @@
 """``alexnet bench`` on a tiny net, and its peers, which must compute what we do."""
 
 import dataclasses
+import itertools
 import json
 import re
 import sys
@@ -42,11 +43,12 @@ def nets(monkeypatch):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The tables and the JSON of a whole run."""
+    """The tables and the JSON of a whole run in bfloat16, beside float32 and a peer in bfloat16."""
     out = tmp_path_factory.mktemp("bench") / "found.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, "tiny", tiny)
-        arguments = ["--variant", "tiny", "--batch_size", 4, "--repeats", 2, "--layers", "--against", "flax"]
+        arguments = ["--variant", "tiny", "--batch_size", 4, "--repeats", 2, "--dtype", "bfloat16", "--layers"]
+        arguments += ["--against", "flax", "float32"]
         done = alexnet("bench", *arguments, "--json", out)
     assert done.returncode == 0, done.stderr
     return done, json.loads(out.read_text())
@@ -56,8 +58,8 @@ def test_everything_is_timed_as_often_as_asked(run):
     _, found = run
     timed = [(row["by"], row["form"], row["work"]) for row in found["timings"]]
     works = ["forward", "gradient", "train"]
-    assert [row for row in timed if row[0] != "product"][:6] == [
-        (by, form, work) for work in works for by, form in (("alexnet_jax", ""), ("flax", "NHWC"))
+    assert [row for row in timed if row[0] != "product"][:9] == [
+        (by, form, work) for work in works for by, form in (("alexnet_jax", ""), ("flax", "NHWC"), ("float32", ""))
     ]
     layers = ["conv1", "relu1", "pool1", "norm1", "conv2", "tanh2", "rnorm2", "pool2"]
     layers += ["fc3", "relu3", "drop3", "fc4"]
@@ -75,9 +77,9 @@ def test_everything_is_timed_as_often_as_asked(run):
 def test_ratios_and_peak_follow_from_the_times(run):
     _, found = run
     seconds = {(row["by"], row["work"]): np.array(row["seconds"]) for row in found["timings"]}
-    for work in ("forward", "gradient", "train"):
-        want = np.median(seconds["flax", work] / seconds["alexnet_jax", work])
-        assert found["ratios"]["flax"][work] == pytest.approx(want)
+    for peer, work in itertools.product(("flax", "float32"), ("forward", "gradient", "train")):
+        want = np.median(seconds[peer, work] / seconds["alexnet_jax", work])
+        assert found["ratios"][peer][work] == pytest.approx(want)
     rates = [row["flops"] / min(row["seconds"]) / 1e9 for row in found["timings"] if row["by"] == "product"]
     assert found["peak_gflops_per_second"] == pytest.approx(max(rates))
     assert found["compile_seconds"]["cold"] > 0
@@ -86,12 +88,13 @@ def test_ratios_and_peak_follow_from_the_times(run):
 def test_the_tables_name_machine_works_and_layers(run):
     done, found = run
     assert (
-        f"net         tiny, batch 4, float32, 1 device(s)\nmachine     {found['machine']['processor']}" in done.stdout
+        f"net         tiny, batch 4, bfloat16, 1 device(s)\nmachine     {found['machine']['processor']}" in done.stdout
     )
     assert re.search(
         r"^training step +alexnet_jax +[\d.]+ +[\d.]+ - [\d.]+ +[\d.]+ +[\d.]+ +\d+% *$", done.stdout, re.M
     )
-    assert re.search(r"^ +plain Flax \(NHWC\) .*% +[\d.]+ x as fast *$", done.stdout, re.M)
+    for peer in (r"plain Flax \(NHWC\)", "alexnet_jax in float32"):
+        assert re.search(rf"^ +{peer} .*% +[\d.]+ x as fast *$", done.stdout, re.M)
     assert re.search(r"^drop3 +forward +[\d.]+ +[\d.]+ - [\d.]+ +[\d.]+ *$", done.stdout, re.M)
     assert "round 2 of 2" in done.stderr or "warming up" in done.stderr
 
@@ -112,17 +115,6 @@ def test_json_alone_goes_to_standard_output():
     found = json.loads(done.stdout)
     assert (found["variant"], found["devices"]) == ("tiny", 2)
     assert [row["work"] for row in found["timings"] if row["by"] == "alexnet_jax"] == ["train"]
-
-
-def test_in_bfloat16_the_peers_are_too_and_float32_is_one_of_them():
-    arguments = ["--variant", "tiny", "--batch_size", 4, "--repeats", 1, "--dtype", "bfloat16"]
-    done = alexnet("bench", *arguments, "--against", "float32", "flax", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["dtype"] == "bfloat16"
-    assert {peer: list(ratios) for peer, ratios in found["ratios"].items()} == {
-        peer: ["forward", "gradient", "train"] for peer in ("float32", "flax")
-    }
 
 
 def test_operations_are_those_of_the_products_without_a_gradient_for_the_images():

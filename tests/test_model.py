@@ -179,9 +179,8 @@ def test_forward_mode_derivatives_agree_with_reverse_mode():
     assert curvature == pytest.approx(same_curvature, rel=1e-2)
 
 
-@pytest.mark.parametrize("name", ["paper", "original", "torchvision"])
-def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near(name):
-    config = tiny_model(name)
+def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near():
+    config = tiny_model("original")
     images = 50 * jax.random.normal(jax.random.key(0), (4, 67, 67, 3))
     params = AlexNet(config).init(jax.random.key(1), images)["params"]
     key = {"dropout": jax.random.key(2)}

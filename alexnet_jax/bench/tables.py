@@ -26,7 +26,7 @@ def describe(report: Report, net: str) -> str:
         "peak": f"{report.peak / 1e9:.1f} GFLOP/s, the best of several matrix products in this run",
         "compile": f"{compiled['cold']:.1f} s the training step, {compiled['cached']:.1f} s from the cache",
     }
-    return "\n".join(f"{name:<12}{text}" for name, text in lines.items())
+    return "\n".join(f"{name:<11} {text}" for name, text in lines.items())
 
 
 def steps_table(report: Report) -> Table:
