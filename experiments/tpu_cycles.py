@@ -30,7 +30,6 @@ from unittest.mock import patch
 import jax
 import jax.numpy as jnp
 import tyro
-from jax import lax
 from jax.experimental import topologies
 
 from alexnet_jax import layers, variants
@@ -84,11 +83,9 @@ def as_dense(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> 
     return convolve(images, jnp.concatenate(rows, 2), config, 1)
 
 
-def by_depth(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> jax.Array:
-    """A convolution with a stride as one without, of blocks of pixels as channels."""
+def by_depth(images: jax.Array, kernel: jax.Array, config: Any) -> jax.Array:
+    """A convolution with a stride as one without, of blocks of pixels, in rows and columns, as channels."""
     stride, window = config.stride, config.kernel_size
-    if stride == 1:
-        return convolve(images, kernel, config, groups)
     taps = -(-window // stride)
     batch, size, _, channels = images.shape
     before, after = layers._paddings(images, config)[0]
@@ -100,7 +97,7 @@ def by_depth(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> 
     kernel = kernel.reshape(taps, stride, taps, stride, channels, -1).swapaxes(1, 2)
     images = images.reshape(batch, blocks, blocks, -1)
     kernel = kernel.reshape(taps, taps, stride**2 * channels, -1)
-    return lax.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return layers._convolution(images, kernel, (1, 1), [(0, 0), (0, 0)])
 
 
 @jax.custom_jvp
@@ -117,6 +114,8 @@ def _add_bias_tangent(primals: Any, tangents: Any) -> Any:
 
 
 convolve = layers._convolve_at_once
+ROWS_AND_COLUMNS = {"_convolve_in_blocks": by_depth}
+PIXELS = {"_convolve_in_blocks": partial(convolve, groups=1)}
 WINDOW = {"_norm_by_product": layers._norm_by_window}
 SLICES = {"_squares_by_products": augment._squares_by_slices}
 
@@ -134,7 +133,10 @@ class Form:
 
 FORMS = {
     "ours": Form("as in `alexnet_jax`"),
-    "plain": Form("normalisation by `reduce_window`, crops by `dynamic_slice`", WINDOW, SLICES),
+    "plain": Form(
+        "conv1 of pixels, normalisation by `reduce_window`, crops by `dynamic_slice`", PIXELS | WINDOW, SLICES
+    ),
+    "pixels": Form("conv1 of pixels, not of blocks of four in a row", PIXELS),
     "window": Form("normalisation by `reduce_window`", WINDOW),
     "slices": Form("crops by `dynamic_slice`", {}, SLICES),
     "joined": Form("normalisation with towers side by side", {"_norm_by_product": layers._norm_by_band}),
@@ -145,7 +147,7 @@ FORMS = {
     ),
     "apart": Form("groups as separate convolutions", {"_convolve_at_once": apart}),
     "dense": Form("groups as one convolution of all channels", {"_convolve_at_once": as_dense}),
-    "depth": Form("conv1 by space-to-depth", {"_convolve_at_once": by_depth}),
+    "depth": Form("conv1 of blocks of four by four pixels", ROWS_AND_COLUMNS),
     "separable": Form("max-pooling by rows and columns", {"_max_pool_at_once": layers._max_pool}),
     "ones": Form("gradients of biases as products with ones", {"add_bias": add_bias_by_ones}),
     "vmem32": Form(

@@ -34,6 +34,29 @@ def test_convolution_is_the_sum_over_each_window(config, channels, size, form):
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        (ConvConfig(6, 11, stride=4, rounding="up"), 20),
+        (ConvConfig(6, 11, stride=4), 24),
+        (ConvConfig(6, 11, stride=4, padding=2), 20),
+        (ConvConfig(6, 5, stride=4, padding=4), 12),
+        (ConvConfig(6, 3, stride=4, padding=1), 16),
+    ],
+)
+def test_convolution_in_blocks_has_the_values_and_gradients_of_that_at_once(config, size):
+    images, kernel = jnp.asarray(normal(2, size, size, 3)), jnp.asarray(normal(*[config.kernel_size] * 2, 3, 6, seed=1))
+
+    def everything(form):
+        value, pull = jax.vjp(form, images, kernel)
+        return value, *pull(jnp.cos(value))
+
+    at_once = everything(lambda images, kernel: layers._convolve_at_once(images, kernel, config, 1))
+    in_blocks = everything(lambda images, kernel: layers._convolve_in_blocks(images, kernel, config))
+    for found, want in zip(in_blocks, at_once, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("towers", [1, 2])
 @pytest.mark.parametrize(
     "config",
