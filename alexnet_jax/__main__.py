@@ -8,9 +8,9 @@ import os
 import sys
 from typing import NoReturn
 
-from alexnet_jax import __version__, cpu
-from alexnet_jax.compile_cache import use_compile_cache
+from alexnet_jax import __version__
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+from alexnet_jax.runtime import tune_cpu, use_compile_cache
 
 COMMANDS = {
     "train": "train a net, or go on where a run stopped",
@@ -54,7 +54,7 @@ def _run(arguments: list[str]) -> int:
         return 0
     if parsed.command not in COMMANDS:
         raise unknown_name("command", parsed.command, COMMANDS)
-    cpu.tune()
+    tune_cpu()
     use_compile_cache()
     return importlib.import_module(f"alexnet_jax.commands.{parsed.command}").main(parsed.rest)
 

@@ -1,40 +1,61 @@
-"""What this package raises when a person's input cannot work: one line that says what is wrong, where, and what would.
+"""The errors that this package raises about a user's input.
 
-The command line prints that line alone and exits with the class's ``exit_status``.
+Each message is one line: what is wrong, where, and what would work. The command prints that line and exits with
+``exit_status``.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 
 class AlexNetError(Exception):
-    """Something outside the program is wrong: a file, a folder, a checkpoint, a run that diverged."""
+    """Something outside the program is wrong: a file, a directory, a checkpoint, or a run that diverged."""
 
     exit_status = 1
 
 
 class UsageError(AlexNetError, ValueError):
-    """What was asked for cannot be: an unknown name, a value out of range, a flag that does not exist."""
+    """The request is wrong: an unknown name, a value out of range, a flag that does not exist."""
 
     exit_status = 2
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a ``name`` that is none of ``known``: says which are near it, or else all of them."""
+    """The error for a ``name`` that is not in ``known``. It suggests similar names, or else lists all of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
     return UsageError(f"unknown {kind} {name!r}: {hint}")
 
 
+def require_package(package: str, purpose: str, extra: str) -> None:
+    """Checks that an optional dependency is installed.
+
+    Args:
+        package: the import name.
+        purpose: what needs it.
+        extra: the extra of this package that installs it.
+
+    Raises:
+        UsageError: ``package`` is not installed.
+
+    """
+    if importlib.util.find_spec(package) is None:
+        raise UsageError(
+            f"{purpose} needs the package {package}: install it with `pip install {package}`, or in a clone with "
+            f"`uv sync --extra {extra}`"
+        )
+
+
 def first_line(error: Exception) -> str:
-    """What another library's ``error`` says, short enough to quote; its class where it says nothing."""
+    """The first line of another library's error, shortened; its class name if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__
 
 
 def printable(name: str) -> str:
-    """A name out of a file, fit for a line of text: short, and without line ends or terminal codes."""
+    """A name from a file, shortened and escaped for a line of text."""
     return name[:80].encode("unicode_escape").decode()

@@ -18,7 +18,7 @@ def quickstart() -> TrainConfig:
     return TrainConfig(
         model=small(),
         data=DataConfig(dataset="cifar10_sample", train_examples=5000),
-        augment=AugmentConfig(divide_by_stddev=True, colour_noise=0.0),
+        augment=AugmentConfig(divide_by_stddev=True, pca_colour_noise=0.0),
         optimizer=OptimizerConfig(learning_rate=0.02),
         schedule=ScheduleConfig(rule="steps", epochs=(19, 24)),
         batch_size=32,
@@ -36,7 +36,7 @@ def cifar10() -> TrainConfig:
     """
     return replace(
         quickstart(),
-        data=DataConfig(dataset="cifar10", validation_share=0.05, train_examples=47_500),
+        data=DataConfig(dataset="cifar10", validation_fraction=0.05, train_examples=47_500),
         schedule=ScheduleConfig(rule="plateau", patience=4, max_drops=2),
         batch_size=64,
         epochs=60,
@@ -62,7 +62,7 @@ def imagenet_paper() -> TrainConfig:
     return TrainConfig(
         model=paper(),
         data=replace(_IMAGENET, validation_split="validation"),
-        augment=AugmentConfig(colour_noise_scale="eigenvalue"),
+        augment=AugmentConfig(pca_colour_noise_scale="eigenvalue"),
     )
 
 
@@ -76,7 +76,9 @@ def imagenet_original() -> TrainConfig:
     return TrainConfig(
         model=original(),
         data=_IMAGENET,
-        augment=AugmentConfig(images_per_crop=32, mean_crop="center", colour_noise_until=67, colour_noise_divisor=1.1),
+        augment=AugmentConfig(
+            images_per_crop=32, mean_crop="center", pca_colour_noise_until=67, pca_colour_noise_divisor=1.1
+        ),
         optimizer=OptimizerConfig(bias_learning_rate=0.02),
         schedule=ScheduleConfig(
             rule="steps", epochs=(25, 51, 79), biases="stay", layer_rates=(("conv1", 67, 0.1), ("conv1", 72, 0.0))
@@ -94,7 +96,7 @@ def imagenet_caffe() -> TrainConfig:
     return TrainConfig(
         model=caffe_alexnet(),
         data=_IMAGENET,
-        augment=AugmentConfig(colour_noise=0.0),
+        augment=AugmentConfig(pca_colour_noise=0.0),
         optimizer=OptimizerConfig(bias_learning_rate=0.02),
         schedule=ScheduleConfig(
             rule="steps", epochs=tuple(count * 100_000 / (1_281_167 // 256) for count in (1, 2, 3, 4))
@@ -113,7 +115,7 @@ def imagenet_torchvision() -> TrainConfig:
     return TrainConfig(
         model=torchvision(),
         data=_IMAGENET,
-        augment=AugmentConfig(crop="resized", mean="colour", divide_by_stddev=True, colour_noise=0.0),
+        augment=AugmentConfig(random_crop="resize", mean="channel", divide_by_stddev=True, pca_colour_noise=0.0),
         optimizer=OptimizerConfig(weight_decay=1e-4, bias_decay=1e-4, rule="optax_sgd"),
         schedule=ScheduleConfig(rule="steps", epochs=(30, 60)),
         batch_size=256,

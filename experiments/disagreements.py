@@ -91,7 +91,7 @@ def counts(name: str, fields: dict[str, Any]) -> bool:
         if name.startswith(f"model.{operation}."):
             return any(operation in then for then in fields["model.convs.N.then"])
     if name.startswith("augment.colour_noise_"):
-        return fields["augment.colour_noise"] > 0
+        return fields["augment.pca_colour_noise"] > 0
     if name.endswith(".bias"):
         return fields[name.replace(".bias", ".kernel_stddev")][0] is not None
     return True

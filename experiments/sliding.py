@@ -15,8 +15,8 @@ import jax
 import numpy as np
 
 from alexnet_jax.data.sources import open_dataset
-from alexnet_jax.model import AlexNet
-from alexnet_jax.parallel import use_virtual_devices
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.weights.files import read_weights
 
 PHOTOS = 64

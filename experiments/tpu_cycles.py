@@ -32,13 +32,14 @@ import jax.numpy as jnp
 import tyro
 from jax.experimental import topologies
 
-from alexnet_jax import layers, variants
+from alexnet_jax import variants
 from alexnet_jax.bench.net import bench_config
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data import augment
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
-from alexnet_jax.steps import train_step
-from alexnet_jax.train_state import create_train_state
+from alexnet_jax.ops import layers
+from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps import train_step
 
 FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
 PAGE = FIGURES.with_suffix(".md")

@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from alexnet_jax.config import DataConfig, ScheduleConfig, TrainConfig
-from alexnet_jax.parallel import Layout, OneDevice, TwoTowers, bytes_per_device, use_virtual_devices
-from alexnet_jax.train_state import create_train_state
+from alexnet_jax.runtime import use_virtual_devices
+from alexnet_jax.training.parallel import Layout, OneDevice, TwoTowers, bytes_per_device
+from alexnet_jax.training.state import create_train_state
 from alexnet_jax.variants import variant
 
 BATCH = 4

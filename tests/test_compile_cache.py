@@ -6,11 +6,11 @@ import warnings
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import alexnet
 from jax.experimental.compilation_cache import compilation_cache
 
-from alexnet_jax import compile_cache
-from alexnet_jax.compile_cache import use_compile_cache
+from alexnet_jax import runtime
+from alexnet_jax.runtime import use_compile_cache
+from tests.helpers.command import alexnet
 
 NAME = "JAX_COMPILATION_CACHE_DIR"
 
@@ -49,7 +49,7 @@ def test_the_entries_written_first_go_where_there_are_too_many(users_cache, monk
     for age, name in enumerate(["newest", "middle", "oldest"]):
         (users_cache / f"{name}-cache").write_bytes(bytes(100))
         os.utime(users_cache / f"{name}-cache", (1000 - age, 1000 - age))
-    monkeypatch.setattr(compile_cache, "MOST_BYTES", 250)
+    monkeypatch.setattr(runtime, "MAX_CACHE_BYTES", 250)
     use_compile_cache()
     assert sorted(entry.name for entry in users_cache.iterdir()) == ["middle-cache", "newest-cache"]
 

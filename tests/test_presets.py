@@ -6,13 +6,14 @@ import dataclasses
 import json
 
 import pytest
-from conftest import alexnet, tiny_model
 from rich.console import Console
-from test_prepare import picture, write_imagenet
 
-from alexnet_jax.loop import train
 from alexnet_jax.presets import PRESETS, preset
-from alexnet_jax.workdir import WorkDir
+from alexnet_jax.training.loop import train
+from alexnet_jax.training.run_directory import RunDirectory
+from tests.helpers.command import alexnet
+from tests.helpers.imagenet import picture, write_imagenet
+from tests.helpers.nets import tiny_model
 
 RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
 NETS = {"imagenet_paper": "paper", "imagenet_original": "original", "imagenet_caffe": "caffe_alexnet"}
@@ -42,8 +43,8 @@ def miniature(name, data_dir):
         layer_rates=tuple((layer, 2 * epoch / config.epochs, rate) for layer, epoch, rate in schedule.layer_rates),
     )
     augment = dataclasses.replace(config.augment, images_per_crop=min(2, config.augment.images_per_crop))
-    if augment.colour_noise_until is not None:
-        augment = dataclasses.replace(augment, colour_noise_until=1)
+    if augment.pca_colour_noise_until is not None:
+        augment = dataclasses.replace(augment, pca_colour_noise_until=1)
     return dataclasses.replace(
         config,
         model=dataclasses.replace(model, convs=tuple(kernels)),
@@ -58,7 +59,7 @@ def miniature(name, data_dir):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_whole_recipe_runs_in_miniature(prepared, tmp_path, name):
-    workdir = WorkDir(tmp_path / "run")
+    workdir = RunDirectory(tmp_path / "run")
     result = train(miniature(name, prepared / "data"), workdir, Console(quiet=True))
     assert result.step == 4
     rows = [json.loads(line) for line in workdir.metrics.read_text().splitlines()]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import alexnet
 from PIL import Image
-from test_prepare import write_imagenet
-from test_weights_pytorch import Stored, tensor, zipped
 
 from alexnet_jax.variants import variant
-from alexnet_jax.weights.layouts import layer_shapes
+from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.recognize import torchvision_names
+from tests.helpers.command import alexnet
+from tests.helpers.imagenet import write_imagenet
+from tests.helpers.torch_files import Stored, tensor, zipped
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -13,30 +13,21 @@ import numpy as np
 from jaxtyping import PyTree
 
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
-from alexnet_jax.config import DenseConfig, TrainConfig
-from alexnet_jax.model import SHORT_NAMES, AlexNet
-from alexnet_jax.summary import summarize_model
-
-_OPERATIONS = {short: operation for operation, short in SHORT_NAMES.items()}
+from alexnet_jax.config import Layer, TrainConfig
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.net.summary import summarize_model
 
 
 class OneLayer(AlexNet):
-    """One of the outputs that ``intermediate_names`` lists, from the one before it."""
+    """One operation of a net, from the output of the operation before it."""
 
-    layer: str = ""
+    layer: Layer | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """What ``layer`` makes of what it reads."""
-        kind, number = self.layer.rstrip("0123456789"), int(self.layer.lstrip("abcdefghijklmnopqrstuvwxyz"))
-        if kind == "conv":
-            return self._convolve(self.layer, self.config.convs[number - 1], images)
-        if kind == "fc":
-            widths = [*(dense.features for dense in self.config.dense), self.config.classes]
-            return self._dense(self.layer, DenseConfig(widths[self.config.dense_names.index(self.layer)]), images)
-        if kind == "drop":
-            return self._dropout(images, train)
-        return self._operate(_OPERATIONS[kind], images)
+        """The output of ``layer``."""
+        assert self.layer is not None
+        return self._apply(self.layer, images, train)
 
 
 def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task, Contender]]:
@@ -44,8 +35,8 @@ def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task
     summary, batch_size = summarize_model(config.model), config.batch_size
     rng = np.random.default_rng(0)
     shape = summary.input_shape
-    for row in summary.rows:
-        apply = _layer_function(config, row.name)
+    for layer, row in zip(config.model.layers(), summary.rows, strict=True):
+        apply = _layer_function(config, layer)
         reads_images = row is summary.rows[0]
         own = {row.name: params[row.name]} if row.name in params else {}
         inputs, gradient = (
@@ -60,8 +51,8 @@ def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task
         shape = row.shape
 
 
-def _layer_function(config: TrainConfig, name: str) -> Any:
-    net = OneLayer(config.model, dtype=config.dtype, layer=name)
+def _layer_function(config: TrainConfig, layer: Layer) -> Any:
+    net = OneLayer(config.model, dtype=config.dtype, layer=layer)
 
     def apply(params: PyTree, inputs: jax.Array) -> Any:
         return net.apply({"params": params}, inputs, train=True, rngs={"dropout": jax.random.key(2)})

@@ -14,15 +14,15 @@ import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 from jaxtyping import PyTree
 
+from alexnet_jax.batch import Batch
 from alexnet_jax.bench.timing import Contender, seconds_of
 from alexnet_jax.config import DataConfig, Dtype, ModelConfig, OptimizerConfig, TrainConfig
-from alexnet_jax.metrics import cross_entropy
-from alexnet_jax.model import AlexNet
-from alexnet_jax.parallel import Layout, choose_layout
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.net.summary import summarize_model
 from alexnet_jax.presets import stored_size
-from alexnet_jax.steps import Batch
-from alexnet_jax.summary import summarize_model
-from alexnet_jax.train_state import create_train_state
+from alexnet_jax.training.metrics import cross_entropy
+from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.training.state import create_train_state
 
 WORKS = ("forward", "gradient", "train")
 """Logits of float images; loss and its gradient, with dropout; the whole step from uint8 images to new weights."""
@@ -109,7 +109,7 @@ class OwnNet:
             }
 
     def _compile_once(self, layout: Layout) -> float:
-        return seconds_of(layout.prepare_train_step, self._state, self.batch, self._key)
+        return seconds_of(layout.compile_train_step, self._state, self.batch, self._key)
 
 
 @contextlib.contextmanager

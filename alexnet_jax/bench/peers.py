@@ -16,21 +16,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from alexnet_jax import cpu
+from alexnet_jax import runtime
 from alexnet_jax.bench.net import OwnNet
 from alexnet_jax.bench.timing import Contender
 from alexnet_jax.config import Dtype
 from alexnet_jax.config.checks import check
-from alexnet_jax.config.text import config_to_json
+from alexnet_jax.config.serialize import config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.weights.layouts import to_channels_first
+from alexnet_jax.weights.channels_first import to_channels_first
 
 PEERS = {"torch": "PyTorch", "flax": "plain Flax", "float32": "alexnet_jax in float32"}
 """What can be compared with, and what a table calls it."""
 SAME: dict[Dtype, float] = {"float32": 1e-4, "bfloat16": 3e-2}
 """Largest difference of logits from ours, as a share of the largest, up to which a peer computes the same."""
 
-_PROGRAMS = Path(__file__).parents[2] / "experiments" / "peers"
+_PROGRAMS = Path(__file__).parent / "peer_programs"
 
 
 def check_peer(name: str, dtype: Dtype) -> None:
@@ -69,7 +69,8 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=cpu.untuned(os.environ) | {"JAX_TRACEBACK_FILTERING": "off"},  # its last line is what went wrong
+                env=runtime.untuned(os.environ)
+                | {"JAX_TRACEBACK_FILTERING": "off"},  # its last line is what went wrong
             )
         try:
             yield Peer(name, net.config.dtype, process, said)

@@ -65,7 +65,7 @@ class Report:
             "high": 1000 * timing.high,
             "images_per_second": self.batch_size / timing.median,
             "gflops_per_second": task.flops / timing.median / 1e9,
-            "share_of_peak": task.flops / timing.median / self.peak,
+            "fraction_of_peak": task.flops / timing.median / self.peak,
         }
 
     def as_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from alexnet_jax.bench.net import WORKS
 from alexnet_jax.bench.peers import PEERS
 from alexnet_jax.bench.run import OURS, Report
 from alexnet_jax.bench.timing import Task
-from alexnet_jax.report import plain_table
+from alexnet_jax.console.tables import plain_table
 
 _NUMBERS = ("ms", "range", "images/s", "GFLOP/s", "of peak")
 _TITLES = {"forward": "forward", "gradient": "forward + backward", "train": "training step"}
@@ -59,6 +59,6 @@ def layers_table(report: Report) -> Table:
 
 def _cells(report: Report, task: Task) -> tuple[str, ...]:
     numbers = report.numbers(task)
-    rate = (f"{numbers['gflops_per_second']:.1f}", f"{numbers['share_of_peak']:.0%}") if task.flops else ("", "")
+    rate = (f"{numbers['gflops_per_second']:.1f}", f"{numbers['fraction_of_peak']:.0%}") if task.flops else ("", "")
     times = f"{numbers['milliseconds']:.1f}", f"{numbers['low']:.1f} - {numbers['high']:.1f}"
     return (*times, f"{numbers['images_per_second']:.1f}", *rate)

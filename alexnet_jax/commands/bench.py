@@ -13,13 +13,13 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.commands.parsing import parse, print_table
 from alexnet_jax.config import Dtype
 from alexnet_jax.config.checks import check
+from alexnet_jax.console.progress import say
 from alexnet_jax.errors import UsageError
-from alexnet_jax.progress import say
+from alexnet_jax.files import replace_file
 from alexnet_jax.variants import variant
-from alexnet_jax.workdir import replace_file
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     model = variant(parsed.variant)
     _check(parsed)
     if parsed.devices > 1:
-        from alexnet_jax.parallel import use_virtual_devices
+        from alexnet_jax.runtime import use_virtual_devices
 
         use_virtual_devices()
     from alexnet_jax.bench.net import bench_config

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.commands.parsing import parse, print_table
 from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
 
 if TYPE_CHECKING:
-    from alexnet_jax.feed_bench import Row
+    from alexnet_jax.bench.input_pipeline import Row
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class BenchDataArguments:
 def main(arguments: list[str]) -> int:
     """Measures all pipelines in turn, and prints a row for each."""
     parsed = parse(BenchDataArguments, arguments, "bench data")
+    from alexnet_jax.bench.input_pipeline import measure_feed
     from alexnet_jax.bench.machine import describe_machine
-    from alexnet_jax.feed_bench import measure_feed
 
     warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS recommends another decoder, in the middle of the table

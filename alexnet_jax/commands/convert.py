@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     """Converts, and prints what was found."""
     parsed = parse(ConvertArguments, arguments, "convert")
     from alexnet_jax.commands.trained import load_weights_of
-    from alexnet_jax.report import describe_net
+    from alexnet_jax.console.tables import describe_net
     from alexnet_jax.weights.files import write_weights
 
     weights = load_weights_of(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)

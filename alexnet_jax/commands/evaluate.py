@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
 
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError("no net is named: give the folder of a run, or a file of weights")
     from alexnet_jax.commands.trained import load_trained
     from alexnet_jax.data.sources import open_dataset
-    from alexnet_jax.evaluation import evaluate, evaluate_ensemble
+    from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
 
     nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
     net = nets[0]

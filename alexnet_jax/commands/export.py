@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
 
 
@@ -37,8 +37,9 @@ def main(arguments: list[str]) -> int:
     if parsed.out.exists():
         raise UsageError(f"{parsed.out}: is there already; remove it, or name another file")
     from alexnet_jax.commands.trained import load_weights_of
-    from alexnet_jax.export import export_onnx, export_stablehlo
-    from alexnet_jax.workdir import replace_file
+    from alexnet_jax.export.onnx import export_onnx
+    from alexnet_jax.export.stablehlo import export_stablehlo
+    from alexnet_jax.files import replace_file
 
     weights = load_weights_of(parsed.net, parsed.checkpoint, parsed.variant)
     exported = (export_onnx if parsed.format == "onnx" else export_stablehlo)(weights.config, weights.state())

@@ -9,7 +9,7 @@ from typing import Literal
 
 import tyro
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import AlexNetError, UsageError
 
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
     net = load_trained(parsed.net, parsed.checkpoint, parsed.variant, parsed.devices)
     from alexnet_jax.data.images import decode_image
-    from alexnet_jax.evaluation import predict_images
+    from alexnet_jax.training.evaluation import predict_images
 
     images, readable, failed = [], [], 0
     for file in parsed.images:

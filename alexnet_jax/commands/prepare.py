@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
+from alexnet_jax.console.progress import PreparationDisplay, say
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
 from alexnet_jax.data.prepare.imagenet2012 import collect_imagenet2012
@@ -21,8 +22,7 @@ from alexnet_jax.data.prepare.journal import Journal
 from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.errors import UsageError
-from alexnet_jax.interrupt import StopRequest
-from alexnet_jax.progress import PreparationDisplay, say
+from alexnet_jax.training.hooks import StopRequest
 
 IMAGES_PER_SHARD = 4096
 """A stop costs at most so many images' work; the 1.3 million of ImageNet make 350 files, which a process may open."""
@@ -64,9 +64,9 @@ class Folder(Output):
 
     source: Path
     """The folder."""
-    test_share: float = 0.1
+    test_fraction: float = 0.1
     """Held out as the test set where there are no train and test folders."""
-    validation_share: float = 0.0
+    validation_fraction: float = 0.0
     """Held out of training to validate on."""
     split_seed: int = 0
     """Which images are held out."""
@@ -135,8 +135,8 @@ def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
         config = DataConfig(
             dataset=os.fspath(parsed.source.resolve()),
             image_size=parsed.image_size,
-            test_share=parsed.test_share,
-            validation_share=parsed.validation_share,
+            test_fraction=parsed.test_fraction,
+            validation_fraction=parsed.validation_fraction,
             split_seed=parsed.split_seed,
         )
     else:

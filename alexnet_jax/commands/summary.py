@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.commands.parsing import parse, print_table
 from alexnet_jax.variants import variant
 
 
@@ -21,8 +21,8 @@ class SummaryArguments:
 def main(arguments: list[str]) -> int:
     """Prints the table."""
     config = variant(parse(SummaryArguments, arguments, "summary").variant)
-    from alexnet_jax.report import summary_table
-    from alexnet_jax.summary import summarize_model
+    from alexnet_jax.console.tables import summary_table
+    from alexnet_jax.net.summary import summarize_model
 
     print_table(summary_table(summarize_model(config)))
     return 0

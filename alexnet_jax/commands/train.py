@@ -10,13 +10,13 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.console import parse
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.console.progress import say
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset, stored_size
-from alexnet_jax.progress import say
+from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
-from alexnet_jax.workdir import WorkDir
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ def main(arguments: list[str]) -> int:
     """Trains, and prints how it ended and how to go on."""
     begin = _begin_with(arguments)
     parsed = parse(TrainArguments, arguments, "train", default=begin)
-    from alexnet_jax.parallel import use_virtual_devices
+    from alexnet_jax.runtime import use_virtual_devices
 
     use_virtual_devices()
-    from alexnet_jax import loop
+    from alexnet_jax.training import loop
 
     workdir = _workdir(parsed)
     console = Console()
@@ -72,7 +72,7 @@ def _begin_with(arguments: list[str]) -> TrainArguments:
     except argparse.ArgumentError as error:
         raise UsageError(f"{error}; see `alexnet train --help`") from None
     workdir = Path(known.workdir) if known.workdir else Path("runs") / (known.preset or "quickstart")
-    saved = WorkDir(workdir)
+    saved = RunDirectory(workdir)
     if known.preset is None and known.variant is None and saved.has_begun:
         return TrainArguments(saved.read_config())
     if known.init is not None and known.variant is not None:
@@ -94,7 +94,7 @@ def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
 
 
 def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
-    from alexnet_jax.parallel import use_virtual_devices
+    from alexnet_jax.runtime import use_virtual_devices
     from alexnet_jax.weights.files import read_weights
     from alexnet_jax.weights.transfer import config_for
 
@@ -102,5 +102,5 @@ def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
     return replace(config_for(read_weights(path), config), init=str(path))
 
 
-def _workdir(parsed: TrainArguments) -> WorkDir:
-    return WorkDir(parsed.workdir or Path("runs") / parsed.preset)
+def _workdir(parsed: TrainArguments) -> RunDirectory:
+    return RunDirectory(parsed.workdir or Path("runs") / parsed.preset)

@@ -6,11 +6,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from alexnet_jax.checkpoint import Which
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.parallel import Layout, choose_layout, use_virtual_devices
-from alexnet_jax.train_state import TrainState
+from alexnet_jax.runtime import use_virtual_devices
+from alexnet_jax.training.checkpoint import Which
+from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.files import Weights, read_weights
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alexnet_jax.commands.console import parse, print_table
+from alexnet_jax.commands.parsing import parse, print_table
 
 
 def _no_arguments() -> None:
@@ -12,7 +12,7 @@ def _no_arguments() -> None:
 def main(arguments: list[str]) -> int:
     """Prints the table."""
     parse(_no_arguments, arguments, "variants")
-    from alexnet_jax.report import variants_table
+    from alexnet_jax.console.tables import variants_table
 
     print_table(variants_table())
     return 0

@@ -4,11 +4,11 @@ A ``ModelConfig`` is a net (``variants`` holds the named ones), a ``TrainConfig`
 The command line is generated from these classes, so a flag and a field are the same thing.
 """
 
-from alexnet_jax.config.compare import differences
 from alexnet_jax.config.model import (
     ConvConfig,
     DenseConfig,
     Dropout,
+    Layer,
     LocalResponseNorm,
     MaxPool,
     ModelConfig,
@@ -24,6 +24,7 @@ __all__ = [
     "DenseConfig",
     "Dropout",
     "Dtype",
+    "Layer",
     "LocalResponseNorm",
     "MaxPool",
     "ModelConfig",
@@ -32,5 +33,4 @@ __all__ = [
     "ScheduleConfig",
     "SpatialResponseNorm",
     "TrainConfig",
-    "differences",
 ]

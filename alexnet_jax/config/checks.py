@@ -32,6 +32,6 @@ def check_not_negative(config: Any, *names: str) -> None:
     check_fields(config, names, lambda value: 0 <= value < math.inf, "use 0 or more")
 
 
-def check_share(config: Any, *names: str) -> None:
+def check_fraction(config: Any, *names: str) -> None:
     """Shares that are not the whole."""
     check_fields(config, names, lambda value: 0 <= value < 1, "use a share of at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""A net as a value: its layers, and the constants of what stands between them."""
+"""A net as a value: its layers, and the constants of the operations between them."""
 
 from __future__ import annotations
 
@@ -6,44 +6,52 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from alexnet_jax.config.checks import check, check_fields, check_not_negative, check_positive, check_share
-from alexnet_jax.windows import Rounding, window_count
+from alexnet_jax.config.checks import check, check_fields, check_fraction, check_not_negative, check_positive
+from alexnet_jax.config.windows import Rounding, window_count
 
 Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool"]
-"""What may follow a convolution, in the order in which a layer lists it."""
+"""What can follow a convolution."""
+
+_OUTPUT_NAMES: dict[Operation, str] = {
+    "relu": "relu",
+    "tanh": "tanh",
+    "local_response_norm": "norm",
+    "spatial_response_norm": "rnorm",
+    "max_pool": "pool",
+}
 
 
 def _check_response_norm(config: Any) -> None:
     check_fields(config, ("size",), lambda value: value > 0 and value % 2 == 1, "use an odd number above 0")
-    check_positive(config, "k")  # or the quotient has no bound
+    check_positive(config, "k")  # otherwise the quotient is not bounded
     check_not_negative(config, "alpha")
 
 
 @dataclass(frozen=True)
 class ConvConfig:
-    """One convolutional layer and what follows it."""
+    """One convolutional layer and the operations that follow it."""
 
     section: ClassVar[str] = "model.convs."
 
     features: int
-    """Output channels, those of all towers together."""
+    """Output channels of all towers together."""
     kernel_size: int
-    """Side of the square kernel, in pixels."""
+    """Side of the square kernel in pixels."""
     stride: int = 1
-    """Pixels from one window to the next."""
+    """Pixels between neighbouring windows."""
     padding: int = 0
-    """Zeros added on each side of the image, in pixels."""
+    """Zeros on each side of the image, in pixels."""
     rounding: Rounding = "down"
-    """Whether a last window that hangs over the bottom and right edges is taken (up) or left (down)."""
+    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
     groups: int = 1
-    """1 reads the channels of every tower; the number of towers lets each tower read its own only."""
+    """1 reads the channels of all towers. The number of towers makes each tower read its own channels only."""
     then: tuple[Operation, ...] = ("relu",)
-    """What follows, in order."""
+    """The operations that follow, in order."""
     kernel_stddev: float | None = 0.01
-    """Standard deviation of the normal distribution that the first weights are drawn from. None draws weights and
-    biases evenly from within one over the root of a unit's inputs, as PyTorch does."""
+    """Standard deviation of the normal distribution of the initial weights. None draws weights and biases uniformly
+    within one over the square root of the number of inputs of a unit, PyTorch's default."""
     bias: float = 0.0
-    """First value of every bias, where kernel_stddev is not None."""
+    """Initial value of every bias. Not used where kernel_stddev is None."""
 
     def __post_init__(self) -> None:
         check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev")
@@ -52,16 +60,16 @@ class ConvConfig:
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """One fully-connected layer, followed by ReLU."""
+    """One fully connected layer, followed by ReLU."""
 
     section: ClassVar[str] = "model.dense."
 
     features: int
-    """Output units, those of all towers together."""
+    """Output units of all towers together."""
     kernel_stddev: float | None = 0.01
-    """Standard deviation of the first weights; None as in a convolution."""
+    """Standard deviation of the initial weights; None as in a convolution."""
     bias: float = 0.0
-    """First value of every bias, where kernel_stddev is not None."""
+    """Initial value of every bias. Not used where kernel_stddev is None."""
 
     def __post_init__(self) -> None:
         check_positive(self, "features", "kernel_stddev")
@@ -69,22 +77,22 @@ class DenseConfig:
 
 @dataclass(frozen=True)
 class LocalResponseNorm:
-    """Constants of the paper's section 3.3: division by ``(k + alpha sum a^2)^beta`` over neighbouring channels."""
+    """Division by ``(k + alpha * sum(a^2))^beta``, the sum over neighbouring channels (paper, section 3.3)."""
 
     section: ClassVar[str] = "model.local_response_norm."
 
     size: int = 5
-    """Channels in the window, centred on the one that is normalised."""
+    """Channels in the window, which is centred on the normalised channel."""
     k: float = 2.0
-    """What the sum of squares is added to."""
+    """The constant term."""
     alpha: float = 1e-4
-    """What the sum of squares is multiplied by."""
+    """The factor of the sum of squares."""
     beta: float = 0.75
-    """The power of the divisor."""
+    """The exponent."""
     divide_alpha: bool = False
-    """Divide alpha by the window's size, as the authors' code and Caffe do and the paper's text does not."""
+    """Divide alpha by the window size, as the authors' code and Caffe do and the paper's text does not."""
     across_towers: bool = False
-    """Let the window reach over the border between two towers, as Caffe's does; two devices then exchange channels."""
+    """Let the window cross the border between two towers, as Caffe does. Two devices then exchange channels."""
 
     def __post_init__(self) -> None:
         _check_response_norm(self)
@@ -92,18 +100,18 @@ class LocalResponseNorm:
 
 @dataclass(frozen=True)
 class SpatialResponseNorm:
-    """Constants of the unpublished ``rnorm`` of the authors' layer file 145: as above, over pixels of one channel."""
+    """The unpublished ``rnorm`` of the authors' layer file 145: the same formula, over pixels of one channel."""
 
     section: ClassVar[str] = "model.spatial_response_norm."
 
     size: int = 5
-    """Side of the square window, in pixels."""
+    """Side of the square window in pixels."""
     k: float = 1.0
-    """What the sum of squares is added to."""
+    """The constant term."""
     alpha: float = 0.001
-    """What the mean of squares is multiplied by: always divided by the pixels in the window."""
+    """The factor of the mean of squares over the window."""
     beta: float = 0.75
-    """The power of the divisor."""
+    """The exponent."""
 
     def __post_init__(self) -> None:
         _check_response_norm(self)
@@ -111,16 +119,16 @@ class SpatialResponseNorm:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Max-pooling; overlapping where the window is wider than the stride (paper, section 3.4)."""
+    """Max-pooling. The windows overlap where the size exceeds the stride (paper, section 3.4)."""
 
     section: ClassVar[str] = "model.max_pool."
 
     size: int = 3
-    """Side of the square window, in pixels."""
+    """Side of the square window in pixels."""
     stride: int = 2
-    """Pixels from one window to the next."""
+    """Pixels between neighbouring windows."""
     rounding: Rounding = "down"
-    """Whether a last window that hangs over the bottom and right edges is taken (up) or left (down)."""
+    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
 
     def __post_init__(self) -> None:
         check_positive(self, "size", "stride")
@@ -129,47 +137,61 @@ class MaxPool:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Where dropout stands, and which of training and test makes up for it."""
+    """Where dropout is applied, and whether training or test compensates for it."""
 
     section: ClassVar[str] = "model.dropout."
 
     rate: float = 0.5
-    """Share of units that are silent in a training step."""
+    """Fraction of units that a training step sets to zero."""
     place: Literal["after", "before"] = "after"
     """After the hidden dense layers (paper, section 4.2) or before them (torchvision)."""
     scaled_in: Literal["test", "training"] = "test"
-    """The paper multiplies by the kept share at test; the inverted form divides by it in training."""
+    """The paper multiplies by the kept fraction at test time. Inverted dropout divides by it in training."""
 
     def __post_init__(self) -> None:
-        check_share(self, "rate")
+        check_fraction(self, "rate")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One operation of the forward pass."""
+
+    name: str
+    """Its name, which is also that of its output and of its parameters: ``conv1``, ``norm1``, ``fc6``, ``drop6``."""
+    operation: Operation | Literal["conv", "dense", "dropout", "classifier"]
+    """What it computes."""
+    config: ConvConfig | DenseConfig | None = None
+    """The layer's own config, for operations that have parameters."""
+    reads_all_towers: bool = False
+    """Whether each tower reads the outputs of both (paper, section 3.5)."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A net. Layers are named in order: ``conv1`` ..., then ``fc6`` ... and the classifier, counted on from them."""
+    """A net. Its layers are named ``conv1``, ``conv2`` and so on, then ``fc6`` and so on up to the classifier."""
 
     section: ClassVar[str] = "model."
 
     convs: tuple[ConvConfig, ...]
     """The convolutional layers."""
     dense: tuple[DenseConfig, ...]
-    """The hidden fully-connected layers."""
+    """The hidden fully connected layers."""
     classes: int = 1000
-    """Outputs of the classifier; `alexnet train` takes the data set's unless told otherwise."""
+    """Outputs of the classifier. `alexnet train` takes the number of the data set unless it is given."""
     image_size: int = 224
-    """Side of the crop that the net sees, in pixels."""
+    """Side of the crops that the net reads, in pixels."""
     channels: int = 3
-    """Of an image: 3 for colours, 1 for grey."""
+    """Channels of an image: 3 for colour, 1 for grey."""
     towers: int = 2
-    """How many parts each layer's channels can be split into, one for each device."""
+    """Number of parts that each layer's channels can be split into, one per device."""
     local_response_norm: LocalResponseNorm = LocalResponseNorm()
     spatial_response_norm: SpatialResponseNorm = SpatialResponseNorm()
     max_pool: MaxPool = MaxPool()
     dropout: Dropout = Dropout()
     head_kernel_stddev: float | None = 0.01
-    """Of the classifier's first weights."""
+    """Standard deviation of the classifier's initial weights."""
     head_bias: float = 0.0
-    """First value of the classifier's biases."""
+    """Initial value of the classifier's biases."""
 
     def __post_init__(self) -> None:
         check_positive(self, "classes", "image_size", "channels", "head_kernel_stddev")
@@ -177,38 +199,60 @@ class ModelConfig:
         check(bool(self.convs), "model.convs", self.convs, "use at least one convolution")
         self._check_towers()
         for name, size in self.image_sizes():
-            check(size > 0, "model.image_size", self.image_size, f"{name} has no pixel left, use a larger image")
+            check(size > 0, "model.image_size", self.image_size, f"{name} has no pixels left, use a larger image")
 
     def _check_towers(self) -> None:
-        for index, conv in enumerate(self.convs, start=1):
-            name = f"model.convs.{index - 1}"
-            check(conv.groups in (1, self.towers), f"{name}.groups", conv.groups, f"use 1 or {self.towers}, the towers")
-            check(index > 1 or conv.groups == 1, f"{name}.groups", conv.groups, "use 1, every tower reads the image")
-            self._check_shared(f"{name}.features", conv.features)
+        for index, conv in enumerate(self.convs):
+            name = f"model.convs.{index}.groups"
+            check(conv.groups in (1, self.towers), name, conv.groups, f"use 1 or {self.towers}, the number of towers")
+            check(index > 0 or conv.groups == 1, name, conv.groups, "use 1, because every tower reads the image")
+            self._check_divisible(f"model.convs.{index}.features", conv.features)
         for index, dense in enumerate(self.dense):
-            self._check_shared(f"model.dense.{index}.features", dense.features)
+            self._check_divisible(f"model.dense.{index}.features", dense.features)
 
-    def _check_shared(self, name: str, features: int) -> None:
-        remedy = f"{self.towers} towers cannot share it, use a multiple of {self.towers}"
+    def _check_divisible(self, name: str, features: int) -> None:
+        remedy = f"{self.towers} towers cannot divide it, use a multiple of {self.towers}"
         check(features % self.towers == 0, name, features, remedy)
+
+    def layers(self) -> Iterator[Layer]:
+        """Every operation of the net, in the order of the forward pass.
+
+        The one description of the order. The model, the layer table, the ONNX export and the benchmark follow it.
+        """
+        for number, conv in enumerate(self.convs, start=1):
+            yield Layer(f"conv{number}", "conv", conv, reads_all_towers=conv.groups == 1 and number > 1)
+            for operation in conv.then:
+                yield Layer(f"{_OUTPUT_NAMES[operation]}{number}", operation)
+        for number, dense in enumerate(self.dense, start=len(self.convs) + 1):
+            dropout = Layer(f"drop{number}", "dropout")
+            if self.dropout.place == "before":
+                yield dropout
+            yield Layer(f"fc{number}", "dense", dense, reads_all_towers=True)
+            yield Layer(f"relu{number}", "relu")
+            if self.dropout.place == "after":
+                yield dropout
+        head = DenseConfig(self.classes, self.head_kernel_stddev, self.head_bias)
+        yield Layer(f"fc{len(self.convs) + len(self.dense) + 1}", "classifier", head, reads_all_towers=True)
 
     @property
     def dense_names(self) -> tuple[str, ...]:
-        """The fully-connected layers, the classifier last: ``fc6``, ``fc7``, ``fc8`` after five convolutions."""
-        first = len(self.convs) + 1
-        return tuple(f"fc{index}" for index in range(first, first + len(self.dense) + 1))
+        """The names of the fully connected layers, the classifier last: ``fc6``, ``fc7``, ``fc8`` in ``paper``."""
+        return tuple(layer.name for layer in self.layers() if layer.operation in ("dense", "classifier"))
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """Every layer that has parameters, in order."""
-        return (*(f"conv{index}" for index in range(1, len(self.convs) + 1)), *self.dense_names)
+        """The names of the layers that have parameters, in order."""
+        return tuple(layer.name for layer in self.layers() if layer.config is not None)
 
     def image_sizes(self) -> Iterator[tuple[str, int]]:
-        """Name and side in pixels of the output of each convolution and each pooling, in order."""
-        size = self.image_size
-        for index, conv in enumerate(self.convs, start=1):
-            size = window_count(size, conv.kernel_size, conv.stride, conv.padding, conv.rounding)
-            yield f"conv{index}", size
-            for _ in range(conv.then.count("max_pool")):
-                size = window_count(size, self.max_pool.size, self.max_pool.stride, 0, self.max_pool.rounding)
-                yield f"pool{index}", size
+        """The name and the side in pixels of the output of each convolution and each pooling, in order."""
+        size, pool = self.image_size, self.max_pool
+        for layer in self.layers():
+            if isinstance(layer.config, ConvConfig):
+                conv = layer.config
+                size = window_count(size, conv.kernel_size, conv.stride, conv.padding, conv.rounding)
+            elif layer.operation == "max_pool":
+                size = window_count(size, pool.size, pool.stride, 0, pool.rounding)
+            else:
+                continue
+            yield layer.name, size

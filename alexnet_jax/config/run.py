@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import check, check_fields, check_not_negative, check_positive, check_share
+from alexnet_jax.config.checks import check, check_fields, check_fraction, check_not_negative, check_positive
 from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.errors import UsageError
 
@@ -31,10 +31,10 @@ class DataConfig:
     test_split: str = "test"
     """As train_split."""
     validation_split: str | None = None
-    """A split to validate on. Without one, validation_share is held out of training."""
-    validation_share: float = 0.0
+    """A split to validate on. Without one, validation_fraction is held out of training."""
+    validation_fraction: float = 0.0
     """Held out of training to validate on."""
-    test_share: float = 0.1
+    test_fraction: float = 0.1
     """Held out as the test set where a folder has no train and test folders."""
     split_seed: int = 0
     """Which images are held out."""
@@ -43,13 +43,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_positive(self, "image_size")
-        check_share(self, "validation_share", "test_share")
-        check_positive(self, "test_share")
+        check_fraction(self, "validation_fraction", "test_fraction")
+        check_positive(self, "test_fraction")
         check_not_negative(self, "split_seed")
         check(
-            self.validation_split is None or self.validation_share == 0,
-            "data.validation_share",
-            self.validation_share,
+            self.validation_split is None or self.validation_fraction == 0,
+            "data.validation_fraction",
+            self.validation_fraction,
             f"use 0 with validation_split {self.validation_split!r}, or no validation_split",
         )
 
@@ -60,34 +60,34 @@ class AugmentConfig:
 
     section: ClassVar[str] = "augment."
 
-    crop: Literal["shifted", "resized"] = "shifted"
-    """Squares of the net's size at random places (paper, section 4.1), or parts of 8% to 100% of the image's area and
-    sides of 3:4 to 4:3, resized to it (torchvision's RandomResizedCrop)."""
+    random_crop: Literal["shift", "resize"] = "shift"
+    """Crops of the net's size at random positions (paper, section 4.1), or boxes of 8% to 100% of the image's area
+    with aspect ratios of 3:4 to 4:3, resized to the net's size (torchvision's RandomResizedCrop)."""
     images_per_crop: int = 1
-    """Neighbours in a batch that share one place and reflection; the authors' code cropped 32 alike."""
-    reflect: bool = True
-    """Mirror half of the training images (paper, section 4.1)."""
-    mean: Literal["pixel", "colour"] = "pixel"
-    """What is subtracted: the training set's mean image (paper, section 2) or its mean colour."""
+    """Neighbouring images of a batch that share one position and flip. The authors' code used 32."""
+    horizontal_flip: bool = True
+    """Flip half of the training images (paper, section 4.1)."""
+    mean: Literal["image", "channel"] = "image"
+    """Subtract the mean image of the training set (paper, section 2), or the mean of each channel."""
     mean_crop: Literal["same", "center"] = "same"
     """Take the mean image under the crop, or always its centre, as the authors' code does."""
     divide_by_stddev: bool = False
     """Divide by the standard deviation of each channel over the training set, as torchvision's recipe does."""
-    colour_noise: float = 0.1
+    pca_colour_noise: float = 0.1
     """Standard deviation of alpha, the strength of the noise along the colours' principal components; 0 for none."""
-    colour_noise_scale: Literal["standard_deviation", "eigenvalue"] = "standard_deviation"
+    pca_colour_noise_scale: Literal["standard_deviation", "eigenvalue"] = "standard_deviation"
     """What alpha multiplies: the components' standard deviations (as run) or variances, in 0..1 pixels (as printed)."""
 
-    colour_noise_until: float | None = None
+    pca_colour_noise_until: float | None = None
     """Epoch from which on there is no more noise; None keeps it to the end."""
-    colour_noise_divisor: float = 1.0
+    pca_colour_noise_divisor: float = 1.0
     """What pixels are divided by while there is noise; 1.1 in the authors' code."""
 
     def __post_init__(self) -> None:
-        check_not_negative(self, "colour_noise")
-        check_positive(self, "images_per_crop", "colour_noise_until", "colour_noise_divisor")
-        remedy = "use 'same' with augment.crop 'resized', which has no centre to take"
-        check(self.crop == "shifted" or self.mean_crop == "same", "augment.mean_crop", self.mean_crop, remedy)
+        check_not_negative(self, "pca_colour_noise")
+        check_positive(self, "images_per_crop", "pca_colour_noise_until", "pca_colour_noise_divisor")
+        remedy = "use 'same', because augment.random_crop is 'resize'"
+        check(self.random_crop == "shift" or self.mean_crop == "same", "augment.mean_crop", self.mean_crop, remedy)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         check_positive(self, "learning_rate")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
-        check_share(self, "momentum")
+        check_fraction(self, "momentum")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from functools import partial
 import grain
 import numpy as np
 
+from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.data.sources import Example, Source
 from alexnet_jax.errors import UsageError
-from alexnet_jax.metrics import PADDING_LABEL
 
 THREADS = os.cpu_count() or 1
 

@@ -187,7 +187,7 @@ def _open_folder(folder: Path, config: DataConfig, channels: int) -> DataSet:
             raise UsageError(
                 f"data.validation_split is {config.validation_split!r}: {folder} has no {train.name}/ beside it"
             )
-        rest, held_out = _hold_out(read(folder), config.test_share, (config.split_seed, 1))
+        rest, held_out = _hold_out(read(folder), config.test_fraction, (config.split_seed, 1))
         data = DataSet(rest, held_out, None, readable_names(names), folder)
     return _with_validation(data, config)
 
@@ -305,9 +305,9 @@ def _open_tfds(folder: Path, config: DataConfig, channels: int) -> DataSet:
 
 
 def _with_validation(data: DataSet, config: DataConfig) -> DataSet:
-    if config.validation_share == 0:
+    if config.validation_fraction == 0:
         return data
-    train, validation = _hold_out(data.train, config.validation_share, (config.split_seed, 0))
+    train, validation = _hold_out(data.train, config.validation_fraction, (config.split_seed, 0))
     return replace(data, train=train, validation=validation)
 
 

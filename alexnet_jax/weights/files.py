@@ -15,18 +15,20 @@ from jaxtyping import PyTree
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from alexnet_jax.checkpoint import Checkpoints, Which
 from alexnet_jax.config import ModelConfig, TrainConfig
-from alexnet_jax.config.text import config_from_json, config_to_json
-from alexnet_jax.data.statistics import Statistics, caffe_statistics, torchvision_statistics
+from alexnet_jax.config.serialize import config_from_json, config_to_json
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
+from alexnet_jax.files import replace_file
+from alexnet_jax.preprocessing.statistics import Statistics, caffe_statistics, torchvision_statistics
 from alexnet_jax.presets import imagenet_caffe, imagenet_torchvision, stored_size
-from alexnet_jax.schedule import Plateau
-from alexnet_jax.train_state import TrainState, train_state_form
+from alexnet_jax.training.checkpoint import Checkpoints, Which
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.schedule import Plateau
+from alexnet_jax.training.state import TrainState, train_state_form
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffemodel, read_mean
-from alexnet_jax.weights.layouts import Layers, from_channels_first, to_channels_first
+from alexnet_jax.weights.channels_first import Layers, from_channels_first, to_channels_first
 from alexnet_jax.weights.pytorch import read_state_dict
 from alexnet_jax.weights.recognize import (
     layers_of_caffe,
@@ -36,9 +38,8 @@ from alexnet_jax.weights.recognize import (
     torchvision_names,
     with_widths,
 )
-from alexnet_jax.workdir import WorkDir, replace_file
 
-FileLayout = Literal["alexnet_jax", "torchvision"]
+FileFormat = Literal["alexnet_jax", "torchvision"]
 _OURS = "alexnet_jax"
 
 
@@ -104,7 +105,7 @@ def read_weights(
 
 
 def _read_workdir(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
-    workdir = WorkDir(root)
+    workdir = RunDirectory(root)
     config = workdir.read_config()
     state = None
     if workdir.checkpoints.exists():
@@ -135,7 +136,7 @@ def _foreign(recipe: TrainConfig, model: ModelConfig, layers: Layers, statistics
         recipe,
         model=model,
         data=replace(recipe.data, image_size=size),
-        augment=replace(recipe.augment, mean="pixel" if mean.ndim == 3 else "colour"),
+        augment=replace(recipe.augment, mean="image" if mean.ndim == 3 else "channel"),
     )
     params = from_channels_first(layers, model, bgr)
     # both programs count ImageNet's classes in the order of their synset ids
@@ -209,7 +210,7 @@ _READERS: dict[str, Callable[[Path, ModelConfig | None, Path | None], Weights]] 
 }
 
 
-def write_weights(weights: Weights, path: Path, layout: FileLayout = "alexnet_jax") -> None:
+def write_weights(weights: Weights, path: Path, layout: FileFormat = "alexnet_jax") -> None:
     """Writes a ``.safetensors`` file, whole or not at all.
 
     This project's ``layout`` holds the net, its parameters, the preparation of pixels and the names of the classes;

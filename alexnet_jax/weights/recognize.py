@@ -12,7 +12,7 @@ from alexnet_jax.config import LocalResponseNorm, ModelConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.variants import VARIANTS, variant
 from alexnet_jax.weights.caffe import CaffeNet
-from alexnet_jax.weights.layouts import Layers, layer_shapes
+from alexnet_jax.weights.channels_first import Layers, layer_shapes
 
 _OPERATIONS = {"ReLU": "relu", "TanH": "tanh", "LRN": "local_response_norm", "Pooling": "max_pool"}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from alexnet_jax.config import TrainConfig, differences
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.serialize import differences
 from alexnet_jax.errors import UsageError
-from alexnet_jax.train_state import TrainState
+from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.files import Weights
 
 
@@ -50,7 +51,7 @@ def _check_same_net(weights: Weights, config: TrainConfig) -> None:
                     f"{name} is {after!r}: {config.init} has {before!r}, and a run that begins with it must"
                 )
     size = weights.config.data.image_size
-    if config.augment.mean == "pixel" and config.data.image_size != size:
+    if config.augment.mean == "image" and config.data.image_size != size:
         raise UsageError(
             f"data.image_size is {config.data.image_size}: the mean image in {config.init} has {size} pixels"
         )

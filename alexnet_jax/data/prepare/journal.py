@@ -9,7 +9,7 @@ from typing import Any
 
 from alexnet_jax.data.prepare.sums import PixelSums
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.workdir import replace_file
+from alexnet_jax.files import replace_file
 
 Plan = dict[str, Any]
 """What the bytes of a data set follow from."""

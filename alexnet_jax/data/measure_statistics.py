@@ -1,0 +1,52 @@
+"""The statistics of a training set on disk: the stored ones, or measured ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import jax.numpy as jnp
+import numpy as np
+
+from alexnet_jax.batch import PADDING_LABEL
+from alexnet_jax.config import DataConfig
+from alexnet_jax.data.pipeline import evaluation_batches
+from alexnet_jax.data.prepare.sums import STATISTICS
+from alexnet_jax.data.sources import DataSet, Part, Source
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.preprocessing.statistics import Statistics
+
+
+def training_statistics(data: DataSet, config: DataConfig, channels: int, per_pixel: bool) -> Statistics:
+    """Of the training set of ``data``: those that `alexnet prepare` kept beside it, or else measured ones.
+
+    What is kept is of all training images, those too that ``config`` holds out.
+    """
+    kept = _kept_statistics(data.where / STATISTICS) if config.train_split == "train" else None
+    if kept is None or kept.mean.shape != (config.image_size, config.image_size, channels):
+        return measure_statistics(data.train, per_pixel)
+    return kept if per_pixel else kept.replace(mean=kept.mean.mean((0, 1)))
+
+
+def _kept_statistics(path: Path) -> Statistics | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as arrays:
+            return Statistics(jnp.asarray(arrays["mean_image"]), jnp.asarray(arrays["colour_covariance"]))
+    except (ValueError, KeyError, BadZipFile) as error:
+        raise AlexNetError(f"{path}: damaged; remove it, or prepare the data set again") from error
+
+
+def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> Statistics:
+    """Of a training set, or of ``most`` images of it, chosen at random; ``per_pixel`` asks for the mean image."""
+    chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
+    total, products, count = np.zeros(()), np.zeros(()), 0
+    for batch in evaluation_batches(Part(source, chosen), 250):
+        images = batch["image"][batch["label"] != PADDING_LABEL].astype(np.float64)
+        pixels = images.reshape(-1, images.shape[-1])
+        total, products, count = total + images.sum(axis=0), products + pixels.T @ pixels, count + len(images)
+    mean_image = total / count
+    mean = mean_image.mean(axis=(0, 1))
+    covariance = products / (count * mean_image.shape[0] * mean_image.shape[1]) - np.outer(mean, mean)
+    return Statistics(jnp.asarray(mean_image if per_pixel else mean, jnp.float32), jnp.asarray(covariance, jnp.float32))

@@ -1,0 +1,1 @@
+"""Trained nets as files for other programs."""

@@ -1,0 +1,1 @@
+"""AlexNet as a Flax module, and its layer table."""

@@ -1,0 +1,159 @@
+"""AlexNet: images in, logits out."""
+
+from __future__ import annotations
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
+from alexnet_jax.ops import layers
+from alexnet_jax.ops.backends import run
+
+
+class AlexNet(nn.Module):
+    """The net that ``config`` describes, or one of its towers.
+
+    ``init(key, images)`` draws the parameters: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``. Kernels are
+    (height, width, in, out) and (in, out). ``apply({"params": params}, images, train=False)`` returns logits.
+    ``train=True`` applies dropout and needs ``rngs={"dropout": key}``.
+
+    With ``mutable="intermediates"``, ``apply`` also returns the output of every layer by name: ``conv1``, ``relu1``,
+    ``norm1``, ``pool1``, ..., ``fc6``, ``relu6``, ``drop6``, ..., ``fc8``. ``config.layers()`` lists them.
+
+    Attributes:
+        config: the net.
+        tower_axis: the name of a mapped axis on which each device holds one tower: a slice of every layer's output
+            channels. A layer that reads all towers gathers them first (paper, section 3.5: conv3 and the dense layers).
+            None runs the whole net on one device.
+        fully_convolutional: whether the net slides over images larger than ``config.image_size``. The dense layers then
+            read windows of the last pooling, and the logits are a map (batch, rows, columns, classes). An image of
+            exactly ``config.image_size`` gives a map with one place, the ordinary logits. A larger image does not give
+            the logits of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
+        dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
+            of normalisation, and the logits are always float32.
+
+    """
+
+    config: ModelConfig
+    tower_axis: str | None = None
+    fully_convolutional: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "batch height width channels"], train: bool = False
+    ) -> Float[Array, "batch *map classes"]:
+        """The logits of ``images``.
+
+        Args:
+            images: preprocessed float images (``preprocess``), RGB.
+            train: whether to apply dropout.
+
+        """
+        x = images.astype(self.dtype)
+        for layer in self.config.layers():
+            x = self._apply(layer, x, train)
+            self.sow("intermediates", layer.name, x, init_fn=lambda: None, reduce_fn=lambda _, new: new)
+        return x
+
+    def _apply(self, layer: Layer, x: Array, train: bool) -> Array:
+        with jax.named_scope(layer.name):
+            if layer.reads_all_towers:
+                x = self._gather(x)
+            match layer.operation:
+                case "conv":
+                    return self._convolve(layer, x)
+                case "dense":
+                    return self._dense(layer, x)
+                case "classifier":
+                    return self._gather(self._dense(layer, x)).astype(jnp.float32)
+                case "relu":
+                    return nn.relu(x)
+                case "tanh":
+                    return jnp.tanh(x)
+                case "local_response_norm":
+                    return self._local_response_norm(x)
+                case "spatial_response_norm":
+                    return layers.spatial_response_norm(x, config=self.config.spatial_response_norm)
+                case "max_pool":
+                    return run(layers.max_pool, x, config=self.config.max_pool)
+                case "dropout":
+                    return self._dropout(x, train)
+
+    def _convolve(self, layer: Layer, x: Array) -> Array:
+        assert isinstance(layer.config, ConvConfig)
+        conv = layer.config
+        groups = conv.groups if self.tower_axis is None else 1
+        kernel, bias = self._parameters(layer, (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups))
+        return self._add_bias(run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
+
+    def _dense(self, layer: Layer, x: Array) -> Array:
+        if self.fully_convolutional:
+            return self._dense_as_convolution(layer, x)
+        units = x.reshape(x.shape[0], -1)
+        kernel, bias = self._parameters(layer, (units.shape[-1],))
+        return self._add_bias(run(layers.dense, units, kernel), bias)
+
+    def _dense_as_convolution(self, layer: Layer, x: Array) -> Array:
+        """The window of the first dense layer is the last pooling of one crop. The other windows are one pixel."""
+        *_, (_, last_size) = self.config.image_sizes()
+        size = last_size if layer.name == self.config.dense_names[0] else 1
+        kernel, bias = self._parameters(layer, (size * size * x.shape[-1],))
+        windows = kernel.reshape(size, size, x.shape[-1], -1)
+        conv = ConvConfig(windows.shape[-1], size)
+        return self._add_bias(run(layers.convolve, x, windows, config=conv, groups=1), bias)
+
+    def _local_response_norm(self, x: Array) -> Array:
+        norm = self.config.local_response_norm
+        if self.tower_axis is None:
+            return run(
+                layers.local_response_norm, x, config=norm, towers=1 if norm.across_towers else self.config.towers
+            )
+        if norm.across_towers:
+            return layers.local_response_norm_across_devices(x, config=norm, tower_axis=self.tower_axis)
+        return run(layers.local_response_norm, x, config=norm, towers=1)
+
+    def _dropout(self, x: Array, train: bool) -> Array:
+        dropout = self.config.dropout
+        keep = 1.0 - dropout.rate
+        if not train:
+            return x * keep if dropout.scaled_in == "test" else x
+        tower = None if self.tower_axis is None else lax.axis_index(self.tower_axis)
+        mask = layers.dropout_mask(self.make_rng("dropout"), keep, x.shape, self.config.towers, tower).astype(x.dtype)
+        return x * mask if dropout.scaled_in == "test" else x * mask / keep
+
+    def _parameters(self, layer: Layer, inputs: tuple[int, ...]) -> tuple[Array, Array]:
+        """The kernel, in ``dtype``, and the bias of a layer; ``inputs`` are the kernel's axes before its features."""
+        assert layer.config is not None
+        features = layer.config.features
+        if self.tower_axis is not None:
+            features //= self.config.towers
+        parameters = self.param(layer.name, _initial_parameters, (*inputs, features), layer.config)
+        return parameters["kernel"].astype(self.dtype), parameters["bias"]
+
+    def _add_bias(self, sums: Array, bias: Array) -> Array:
+        """In float32, because the gradient of a bias sums over all images and pixels, too many for bfloat16."""
+        return run(layers.add_bias, sums.astype(jnp.float32), bias).astype(self.dtype)
+
+    def _gather(self, x: Array) -> Array:
+        """Concatenates the channels of all towers."""
+        return x if self.tower_axis is None else lax.all_gather(x, self.tower_axis, axis=x.ndim - 1, tiled=True)
+
+
+def _initial_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConfig | DenseConfig) -> dict[str, Array]:
+    size = math.prod(shape)  # one flat draw, because XLA compiles a draw of four axes several times as slowly
+    if layer.kernel_stddev is None:
+        kernel_key, bias_key = jax.random.split(key)
+        bound = math.prod(shape[:-1]) ** -0.5
+        kernel = jax.random.uniform(kernel_key, (size,), jnp.float32, -bound, bound)
+        bias = jax.random.uniform(bias_key, shape[-1:], jnp.float32, -bound, bound)
+    else:
+        kernel = layer.kernel_stddev * jax.random.normal(key, (size,), jnp.float32)
+        bias = jnp.full(shape[-1:], layer.bias, jnp.float32)
+    return {"kernel": kernel.reshape(shape), "bias": bias}

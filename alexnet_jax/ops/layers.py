@@ -1,0 +1,167 @@
+"""The operations of AlexNet, each in its plain form: the published formula and nothing else.
+
+Images are (batch, height, width, channels); kernels are (height, width, in, out). ``ops.backends`` holds faster forms
+of some operations for a CPU or a TPU. The tests hold each of them to the function of the same name here.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from alexnet_jax.config import ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
+from alexnet_jax.config.windows import window_padding
+
+Images = Float[Array, "batch height width channels"]
+PooledImages = Float[Array, "batch out_height out_width channels"]
+
+
+def conv_padding(images: Images, config: ConvConfig) -> list[tuple[int, int]]:
+    """Zeros (before, after) for the height and the width of ``images``."""
+    return [
+        window_padding(size, config.kernel_size, config.stride, config.padding, config.rounding)
+        for size in images.shape[1:3]
+    ]
+
+
+def convolve(
+    images: Images,
+    kernel: Float[Array, "window window channels_per_group features"],
+    *,
+    config: ConvConfig,
+    groups: int,
+) -> Float[Array, "batch out_height out_width features"]:
+    """Convolution without bias (paper, section 3.5).
+
+    Args:
+        images: the input.
+        kernel: the weights of all groups; group ``g`` produces the ``g``-th block of ``features / groups`` features.
+        config: stride, padding and rounding of the windows.
+        groups: the number of groups. Each group reads its own block of the input channels.
+
+    Returns:
+        The feature maps.
+
+    """
+    return lax.conv_general_dilated(
+        images,
+        kernel,
+        (config.stride, config.stride),
+        conv_padding(images, config),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+
+
+def dense(units: Float[Array, "batch in"], kernel: Float[Array, "in out"]) -> Float[Array, "batch out"]:
+    """The matrix product of a fully connected layer, without bias."""
+    return jnp.matmul(units, kernel)
+
+
+def add_bias(sums: Float[Array, "batch *place features"], bias: Float[Array, " features"]) -> Array:
+    """Adds one bias to each feature."""
+    return sums + bias.reshape(*[1] * (sums.ndim - 1), -1)
+
+
+def local_response_norm(images: Images, *, config: LocalResponseNorm, towers: int) -> Images:
+    """Divides each value by a power of the sum of squares over neighbouring channels (paper, section 3.3).
+
+    The window is centred on the channel. Channels outside the array count as zero, and so do those of another tower.
+
+    Args:
+        images: the activations.
+        config: the constants of the formula.
+        towers: the number of blocks of channels that the window does not cross.
+
+    """
+    by_tower = squares(images).reshape(*images.shape[:-1], towers, -1)
+    sums = window_sum(by_tower, (1, 1, 1, 1, config.size)).reshape(images.shape)
+    return divide_by_norm(images, config, sums)
+
+
+def local_response_norm_across_devices(images: Images, *, config: LocalResponseNorm, tower_axis: str) -> Images:
+    """``local_response_norm`` across the towers, where each device along ``tower_axis`` holds one tower."""
+    neighbours = config.size // 2
+    values = squares(images)
+    below = lax.ppermute(values[..., -neighbours:], tower_axis, [(0, 1)])  # zeros on the first device
+    above = lax.ppermute(values[..., :neighbours], tower_axis, [(1, 0)])  # zeros on the last device
+    padded = jnp.concatenate([below, values, above], -1)
+    return divide_by_norm(images, config, window_sum(padded, (1, 1, 1, config.size), "VALID"))
+
+
+def spatial_response_norm(images: Images, *, config: SpatialResponseNorm) -> Images:
+    """Like ``local_response_norm``, over a square of pixels within each channel (``rnorm`` of layer file 145)."""
+    sums = window_sum(squares(images), (1, config.size, config.size, 1))
+    base = config.k + config.alpha / config.size**2 * sums
+    return images * inverse_power(base, config.beta).astype(images.dtype)
+
+
+def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
+    """Max-pooling (paper, section 3.4)."""
+    padding = [
+        # A negative padding would crop pixels that no window reads. reduce_window ignores them as they are.
+        (0, max(0, window_padding(size, config.size, config.stride, 0, config.rounding)[1]))
+        for size in images.shape[1:3]
+    ]
+    window, strides = (1, config.size, config.size, 1), (1, config.stride, config.stride, 1)
+    return lax.reduce_window(images, -jnp.inf, lax.max, window, strides, [(0, 0), *padding, (0, 0)])
+
+
+def dropout_mask(
+    key: PRNGKeyArray, keep: float, shape: tuple[int, ...], towers: int, tower: Array | None
+) -> Float[Array, "..."]:
+    """A mask of ones with probability ``keep`` and zeros otherwise (paper, section 4.2).
+
+    Each tower draws its own mask, so that one device and two devices use the same masks.
+
+    Args:
+        key: the random key of this layer and step.
+        keep: the probability that a unit is kept.
+        shape: the shape of the mask; the last axis holds units.
+        towers: the number of towers.
+        tower: the index of the tower that this device holds, or None for the masks of all ``towers``, concatenated.
+
+    """
+
+    def draw(index: Array | int, units: int) -> Array:
+        return jax.random.bernoulli(jax.random.fold_in(key, index), keep, (*shape[:-1], units)).astype(jnp.float32)
+
+    if tower is not None:
+        return draw(tower, shape[-1])
+    return jnp.concatenate([draw(index, shape[-1] // towers) for index in range(towers)], -1)
+
+
+def squares(images: Array) -> Array:
+    """The squares in float32, because sums in bfloat16 would lose values that are small next to ``k``."""
+    values = images.astype(jnp.float32)
+    return values * values
+
+
+def window_sum(values: Array, window: tuple[int, ...], padding: str = "SAME") -> Array:
+    """Sums over sliding windows with stride 1."""
+    return lax.reduce_window(values, 0.0, lax.add, window, (1,) * values.ndim, padding)
+
+
+def norm_base(config: LocalResponseNorm, sums: Array) -> Array:
+    """``k + alpha * sums``, where alpha may be that of the mean over the window."""
+    return config.k + norm_alpha(config) * sums
+
+
+def norm_alpha(config: LocalResponseNorm) -> float:
+    """The factor of a sum of squares."""
+    return config.alpha / config.size if config.divide_alpha else config.alpha
+
+
+def divide_by_norm(images: Array, config: LocalResponseNorm, sums: Array) -> Array:
+    """``images / (k + alpha * sums) ** beta``."""
+    return images * inverse_power(norm_base(config, sums), config.beta).astype(images.dtype)
+
+
+def inverse_power(base: Array, exponent: float) -> Array:
+    """``base ** -exponent``. For 0.75, two square roots replace the general power, which is slower."""
+    if exponent == 0.75:
+        root = lax.rsqrt(base)
+        return root * lax.sqrt(root)
+    return base**-exponent

@@ -1,0 +1,166 @@
+"""Training and test views of stored images: crops, flips, colour noise, normalisation (paper, sections 2, 4.1)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from alexnet_jax.config import AugmentConfig, TrainConfig
+from alexnet_jax.ops.backends import run
+from alexnet_jax.ops.crops import Crops, crop, flip
+from alexnet_jax.preprocessing.statistics import Statistics, principal_components
+
+StoredImages = UInt8[Array, "batch stored stored channels"]
+
+# torchvision's RandomResizedCrop
+_AREA_FRACTIONS = (0.08, 1.0)
+_LOG_RATIOS = (math.log(3 / 4), math.log(4 / 3))  # width to height
+_TRIES = 10
+
+
+def preprocess(images: StoredImages, statistics: Statistics, config: TrainConfig) -> Crops:
+    """Prepares stored images for the net, exactly as evaluation does.
+
+    Takes the centre crop, subtracts the mean and, where the config says so, divides by the standard deviation.
+
+    Args:
+        images: uint8 RGB images whose side is ``config.data.image_size``.
+        statistics: those of the run or of the weights (``load_run``, ``load_weights``).
+        config: the run. ``augment`` and ``model.image_size`` decide what happens.
+
+    Returns:
+        float32 (batch, size, size, channels), where size is ``config.model.image_size``.
+
+    """
+    return center_crop(images, statistics, config.augment, config.model.image_size)
+
+
+def training_crops(
+    images: StoredImages,
+    key: PRNGKeyArray,
+    statistics: Statistics,
+    config: AugmentConfig,
+    size: int,
+    is_noisy: Bool[Array, ""] | bool = True,
+) -> Crops:
+    """Random training views of the images (paper, section 4.1).
+
+    Args:
+        images: the stored images.
+        key: the random key of the step.
+        statistics: those of the training set.
+        config: which augmentations to apply.
+        size: the side of the crops in pixels.
+        is_noisy: whether colour noise is on at this step.
+
+    Returns:
+        Crops in float32, normalised.
+
+    """
+    crop_key, flip_key, colour_key = jax.random.split(key, 3)
+    batch, stored = images.shape[:2]
+    views = batch // config.images_per_crop
+    flips = jax.random.bernoulli(flip_key, 0.5, (views,)) if config.horizontal_flip else jnp.zeros((views,), bool)
+    flipped = jnp.repeat(flips, config.images_per_crop)
+    if config.random_crop == "resize":
+        boxes = _random_boxes(crop_key, batch, stored)
+        crops = flip(_resized_crops(images, boxes, statistics, size), flipped)
+    else:
+        offsets = jax.random.randint(crop_key, (views, 2), 0, stored - size + 1)
+        offsets = jnp.repeat(offsets, config.images_per_crop, 0)
+        crops = _centred_crops(images, offsets, flipped, statistics, config, size)
+    if config.pca_colour_noise > 0:
+        noise = _pca_colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
+        crops = jnp.where(is_noisy, (crops + noise) / config.pca_colour_noise_divisor, crops)
+    return _divide_by_stddev(crops, statistics, config)
+
+
+def center_crop(images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
+    """The centre of each image, normalised."""
+    center = (images.shape[1] - size) // 2
+    return _view(images, (center, center), statistics, config, size)
+
+
+def ten_crops(
+    images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int
+) -> Float[Array, "views batch size size channels"]:
+    """The four corners and the centre of each image, and their reflections, normalised (paper, section 4.1)."""
+    last = images.shape[1] - size
+    offsets = ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2))
+    views = jnp.stack([_view(images, offset, statistics, config, size) for offset in offsets])
+    return jnp.concatenate([views, views[:, :, :, ::-1]])
+
+
+def _view(
+    images: StoredImages, offset: tuple[int, int], statistics: Statistics, config: AugmentConfig, size: int
+) -> Crops:
+    offsets, flipped = jnp.broadcast_to(jnp.array(offset), (images.shape[0], 2)), jnp.zeros(images.shape[0], bool)
+    crops = _centred_crops(images, offsets, flipped, statistics, config, size)
+    return _divide_by_stddev(crops, statistics, config)
+
+
+def _centred_crops(
+    images: StoredImages,
+    offsets: Int[Array, "batch 2"],
+    flipped: Bool[Array, " batch"],
+    statistics: Statistics,
+    config: AugmentConfig,
+    size: int,
+) -> Crops:
+    """Crops minus the mean."""
+    crops = run(crop, images, offsets, flipped, size=size)
+    mean = statistics.mean
+    if mean.ndim == 1:
+        return crops - mean.reshape(1, 1, 1, -1)
+    if config.mean_crop == "center":
+        offsets = jnp.full_like(offsets, (mean.shape[0] - size) // 2)
+    return crops - run(crop, mean[None], offsets, flipped, size=size)
+
+
+def _random_boxes(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "batch 4"]:
+    """Top, left, height and width in whole pixels of a box in each image, as torchvision's RandomResizedCrop.
+
+    The first of ten draws that fits into the image counts. If none fits, the whole image does.
+    """
+    area_key, ratio_key, place_key = jax.random.split(key, 3)
+    area = stored**2 * jax.random.uniform(area_key, (batch, _TRIES), jnp.float32, *_AREA_FRACTIONS)
+    ratio = jnp.exp(jax.random.uniform(ratio_key, (batch, _TRIES), jnp.float32, *_LOG_RATIOS))
+    sides = jnp.round(jnp.sqrt(jnp.stack([area / ratio, area * ratio], -1)))
+    fits = jnp.all((sides > 0) & (sides <= stored), -1)
+    first = jnp.take_along_axis(sides, jnp.argmax(fits, -1).reshape(batch, 1, 1), 1)[:, 0]
+    sides = jnp.where(fits.any(-1).reshape(batch, 1), first, float(stored))
+    corners = jnp.floor(jax.random.uniform(place_key, (batch, 2), jnp.float32) * (stored - sides + 1.0))
+    return jnp.concatenate([corners, sides], -1)
+
+
+def _resized_crops(images: StoredImages, boxes: Float[Array, "batch 4"], statistics: Statistics, size: int) -> Crops:
+    """The boxes of the images, minus the mean there, resized with antialiased linear interpolation."""
+    mean = statistics.mean if statistics.mean.ndim == 3 else statistics.mean.reshape(1, 1, -1)
+
+    def resize(image: Array, box: Array) -> Array:
+        corner, scale = box[:2], size / box[2:]
+        shape = (size, size, image.shape[-1])
+        pixels = image.astype(jnp.float32) - mean
+        return jax.image.scale_and_translate(pixels, shape, (0, 1), scale, -corner * scale, "linear")
+
+    return jax.vmap(resize)(images, boxes)
+
+
+def _divide_by_stddev(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:
+    if not config.divide_by_stddev:
+        return crops
+    return crops / statistics.colour_stddev.reshape(1, 1, 1, -1)
+
+
+def _pca_colour_noise(
+    key: PRNGKeyArray, batch: int, statistics: Statistics, config: AugmentConfig
+) -> Float[Array, "batch channels"]:
+    """One random colour per image, along the principal components of the training set's colours."""
+    variances, components = principal_components(statistics.colour_covariance)
+    # The variance of pixels in 0..1, scaled back to 0..255, is the variance of pixels in 0..255 divided by 255.
+    lengths = variances / 255.0 if config.pca_colour_noise_scale == "eigenvalue" else jnp.sqrt(variances)
+    alphas = config.pca_colour_noise * jax.random.normal(key, (batch, variances.shape[0]), jnp.float32)
+    return (alphas * lengths.reshape(1, -1)) @ components.T

@@ -1,0 +1,140 @@
+"""What accompanies a training loop: stop requests, speed, and a profiler trace."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+import jax
+
+from alexnet_jax.errors import UsageError
+from alexnet_jax.training.state import TrainState
+
+_Batch = TypeVar("_Batch")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+TRACE_WARM_UP = 3
+"""Steps before the first traced step."""
+TRACE_STEPS = 5
+"""Traced steps."""
+
+
+class StopRequest:
+    """Remembers Ctrl-C or SIGTERM in ``signal``, so that the loop can stop between two steps. Use it in a ``with``.
+
+    A second signal raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other thread
+            self._previous = {number: signal.signal(number, self._remember) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+class Pace:
+    """Measures the time since ``restart``, and how much of it the loop waited for batches."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts a new measurement."""
+        self._start = time.monotonic()
+        self._waited = 0.0
+
+    def watch(self, batches: Iterable[_Batch]) -> Iterator[_Batch]:
+        """Yields ``batches`` and adds the time that each took to arrive."""
+        asked = time.monotonic()
+        for batch in batches:
+            self._waited += time.monotonic() - asked
+            yield batch
+            asked = time.monotonic()
+
+    def images_per_second(self, images: int) -> float:
+        """The rate, where ``images`` were processed since ``restart``."""
+        return images / (time.monotonic() - self._start)
+
+    def input_wait(self) -> float:
+        """The fraction of the time that the loop waited for batches."""
+        return self._waited / (time.monotonic() - self._start)
+
+
+class Trace:
+    """Writes a profiler trace of a few steps, for Perfetto and XProf. Use it in a ``with``.
+
+    Args:
+        directory: where the trace goes; None writes none.
+        start: the step at which the run starts or resumes.
+        steps: the steps of the whole run.
+
+    Raises:
+        UsageError: ``directory`` is a file, or too few steps are left.
+
+    """
+
+    def __init__(self, directory: Path | None, start: int, steps: int) -> None:
+        self._directory = directory
+        self._first = start + TRACE_WARM_UP
+        self._last = self._first + TRACE_STEPS
+        self._is_running = False
+        self.file: Path | None = None
+        """The file to open in Perfetto, once it is written."""
+        if directory is None:
+            return
+        if directory.exists() and not directory.is_dir():
+            raise UsageError(f"--profile is {directory}: it is a file; name a directory")
+        if self._last > steps:
+            remedy = f"a trace needs {TRACE_WARM_UP + TRACE_STEPS}, use more --epochs"
+            raise UsageError(f"--profile is {directory}: {steps - start} step(s) are left in this run, {remedy}")
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_running:
+            self._stop()
+
+    def after(self, step: int, state: TrainState) -> None:
+        """Starts or stops the trace after ``step``, which was dispatched and returns ``state``."""
+        starts = not self._is_running and self.file is None and step >= self._first
+        stops = self._is_running and step >= self._last
+        if self._directory is None or not (starts or stops):
+            return
+        jax.block_until_ready(state)  # so that the trace holds whole steps
+        if stops:
+            self._stop()
+        else:
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # Python calls would hide the work of the devices
+            jax.profiler.start_trace(self._directory, create_perfetto_trace=True, profiler_options=options)
+            self._is_running = True
+
+    def _stop(self) -> None:
+        assert self._directory is not None
+        jax.profiler.stop_trace()
+        self._is_running = False
+        # the subdirectories are named by date
+        self.file = max(self._directory.glob("plugins/profile/*/perfetto_trace.json.gz"))

@@ -1,0 +1,33 @@
+"""Logits and labels to numbers."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from alexnet_jax.batch import PADDING_LABEL
+
+
+def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
+    """Negative log-probability of each label, in nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def is_wrong(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], best: int) -> Float[Array, " batch"]:
+    """1 where the label is not among the ``best`` classes with the largest logits, else 0."""
+    _, classes = lax.top_k(logits, min(best, logits.shape[-1]))
+    return jnp.all(classes != labels[:, None], axis=-1).astype(jnp.float32)
+
+
+def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> dict[str, Float[Array, ""]]:
+    """Means over the examples that count: ``loss`` in nats, ``top1_error`` and ``top5_error`` as shares; ``count``."""
+    counts = (labels != PADDING_LABEL).astype(jnp.float32)
+    total = jnp.maximum(counts.sum(), 1.0)
+    each = {
+        "loss": cross_entropy(logits, jnp.maximum(labels, 0)),
+        "top1_error": is_wrong(logits, labels, 1),
+        "top5_error": is_wrong(logits, labels, 5),
+    }
+    return {name: (values * counts).sum() / total for name, values in each.items()} | {"count": counts.sum()}

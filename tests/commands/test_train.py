@@ -1,0 +1,289 @@
+"""Journeys: the command as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax.presets import preset
+from alexnet_jax.training.run_directory import RunDirectory
+from tests.helpers.command import alexnet
+from tests.helpers.references import REFERENCES
+
+ALEXNET = [sys.executable, "-m", "alexnet_jax"]
+# a run of seconds: the quick run's net on a few photos
+FAST = ["--batch_size", "8", "--log_every", "1", "--evaluate_every", "2"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Photos of two classes that differ in brightness."""
+    rng = np.random.default_rng(1)
+    root = tmp_path_factory.mktemp("photos")
+    for part, count in (("train", 12), ("test", 5)):
+        for label, kind in enumerate(("dark", "light")):
+            (root / part / kind).mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 100, (40, 48, 3), dtype=np.uint8) + np.uint8(150 * label)
+                Image.fromarray(pixels).save(root / part / kind / f"{index}.jpg")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory) -> Path:
+    """A finished run of 4 epochs, 12 steps."""
+    workdir = tmp_path_factory.mktemp("runs") / "finished"
+    done = alexnet("train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 4, *FAST)
+    assert done.returncode == 0, done.stderr
+    (workdir / "said.txt").write_text(done.stdout)
+    return workdir
+
+
+def digest_in(text):
+    return re.search(r"SHA-256 ([0-9a-f]{64})", text).group(1)
+
+
+def test_a_run_shows_what_it_does_and_leaves_its_files(run):
+    said = (run / "said.txt").read_text()
+    assert re.search(
+        r"devices  2 x cpu, half of every layer and its velocity on each: ([\d,]+) bytes on device 0, \1 bytes on",
+        said,
+    )
+    assert "2 classes, 24 images to train, 10 to test" in said
+    assert "4 epochs x 3 steps x 8 images = 12 steps, from the start" in said
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, 13))
+    assert [row["step"] for row in rows if row["split"] == "test"] == [6, 12]
+    names = {"step", "epoch", "split", "loss", "top1_error", "top5_error", "learning_rate", "images_per_second"}
+    assert all(set(row) == names | ({"input_wait"} if row["split"] == "train" else set()) for row in rows)
+    assert all(0 <= row["input_wait"] <= 1 for row in rows if row["split"] == "train")
+    for picture in ("curves.png", "filters.png"):
+        with Image.open(run / picture) as opened:
+            assert opened.size > (300, 200)
+
+
+def test_a_finished_run_says_so_and_more_epochs_extend_it(run, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(run, workdir)
+    again = alexnet("train", "--workdir", workdir)
+    assert again.returncode == 0, again.stderr
+    assert "12 steps, finished already" in again.stdout
+    assert digest_in(again.stdout) == digest_in((run / "said.txt").read_text())
+    more = alexnet("train", "--workdir", workdir, "--epochs", 6, "--devices", 1)
+    assert more.returncode == 0, more.stderr
+    assert "going on from step 12" in more.stdout
+    assert "every layer and its velocity on each" in more.stdout
+    assert len(RunDirectory(workdir).read_metrics()) == 12 + 2 + 6 + 1
+    refused = alexnet("train", "--workdir", workdir, "--optimizer.momentum", 0.5)
+    assert refused.returncode == 2
+    assert "optimizer.momentum is 0.9 there and 0.5 here" in refused.stderr
+
+
+def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, tmp_path):
+    workdir = tmp_path / "killed"
+    arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 4, "--checkpoint_every", 2, *FAST]
+    for rows in (3, 9):  # killed in the first and in the third epoch, then left alone
+        running = subprocess.Popen([*ALEXNET, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while running.poll() is None and len(RunDirectory(workdir).read_metrics()) < rows:
+            time.sleep(0.01)
+        assert running.poll() is None, running.stderr.read().decode()
+        running.kill()
+        running.communicate()
+    done = alexnet(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"going on from step \d", done.stdout)
+    assert digest_in(done.stdout) == digest_in((run / "said.txt").read_text())
+    rows = [(row["step"], row["split"]) for row in RunDirectory(workdir).read_metrics()]
+    assert rows == [(row["step"], row["split"]) for row in RunDirectory(run).read_metrics()]
+    losses = [[row["loss"] for row in RunDirectory(place).read_metrics()] for place in (workdir, run)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_say_how_to_go_on(folder, tmp_path, number, status):
+    workdir = tmp_path / "stopped"
+    arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 2000, *FAST]
+    running = subprocess.Popen(
+        [*ALEXNET, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while running.poll() is None and len(RunDirectory(workdir).read_metrics()) < 4:
+        time.sleep(0.01)
+    running.send_signal(number)
+    out, errors = running.communicate(timeout=60)
+    assert (running.returncode, errors) == (status, "")
+    step = int(re.search(r"stopped and saved at step ([\d,]+)", out).group(1).replace(",", ""))
+    assert f"alexnet train --workdir {workdir}" in out
+    assert str(step) in os.listdir(workdir / "checkpoints")
+
+
+def test_evaluate_counts_every_example(run):
+    rows = [row for row in RunDirectory(run).read_metrics() if row["split"] == "test"]
+    for views in ("center", "ten-crop"):
+        done = alexnet("evaluate", run, "--views", views)
+        assert done.returncode == 0, done.stderr
+        assert f"test, {views}, step 12, 10 images: " in done.stdout
+        if views == "center":
+            assert f"top-1 error {rows[-1]['top1_error']:.2%}" in done.stdout
+
+
+def test_the_same_net_twice_is_that_net_and_nets_of_other_images_are_refused(run):
+    alone, twice = (alexnet("evaluate", *nets) for nets in ([run], [run, run]))
+    assert "test, center, 2 nets, 10 images" in twice.stdout, twice.stderr
+    assert twice.stdout.partition("images")[2] == alone.stdout.partition("images")[2]
+    refused = alexnet("evaluate", run, REFERENCES / "caffe" / "tiny_caffe_alexnet.caffemodel")
+    assert refused.returncode == 2
+    assert "data.image_size is 32 in one net and 77 in another" in refused.stderr
+
+
+def test_predict_names_the_best_classes_of_any_picture(run, folder, tmp_path):
+    light = next((folder / "test" / "light").iterdir())
+    Image.open(light).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    Image.open(light).convert("L").resize((300, 20)).save(tmp_path / "grey.webp")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    done = alexnet("predict", run, light, tmp_path / "cmyk.jpg", tmp_path / "grey.webp", tmp_path / "broken.png")
+    assert done.returncode == 1
+    assert re.fullmatch(r"alexnet: error: \S+broken\.png: not a readable image .*\n", done.stderr)
+    blocks = re.findall(r"^(/\S+)\n((?:  .*\n)+)", done.stdout, re.MULTILINE)
+    assert [Path(file).name for file, _ in blocks] == [light.name, "cmyk.jpg", "grey.webp"]
+    for _, lines in blocks:
+        assert set(re.findall(r"% +(\w+)", lines)) == {"dark", "light"}
+        shares = [float(share) for share in re.findall(r"([\d.]+)%", lines)]
+        assert sum(shares) == pytest.approx(100, abs=0.02)
+        assert shares == sorted(shares, reverse=True)
+
+
+def test_a_damaged_checkpoint_is_left_for_the_one_before(run, tmp_path):
+    workdir = tmp_path / "damaged"
+    shutil.copytree(run, workdir)
+    for file in (workdir / "checkpoints" / "12" / "state").rglob("*"):
+        if file.is_file() and file.parent.name == "d":
+            file.write_bytes(file.read_bytes()[:-7] + b"damage!")
+    done = alexnet("train", "--workdir", workdir)
+    assert done.returncode == 0, done.stderr
+    assert "checkpoints/12 is damaged" in done.stdout
+    assert "going on from step 6" in done.stdout
+    assert digest_in(done.stdout) == digest_in((run / "said.txt").read_text())
+
+
+def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
+    """The two virtual devices share one core here, where without the remedy a run hangs."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system cannot bind a process to a core")
+    code = "import os, runpy; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "runpy.run_module('alexnet_jax', run_name='__main__', alter_sys=True)"
+    arguments = ["train", "--workdir", tmp_path / "long", "--data.dataset", folder, "--batch_size", 2, "--epochs", 167]
+    for index in range(5):
+        arguments += [f"--model.convs.{index}.features", 4]
+    arguments += ["--model.image_size", 12, "--data.image_size", 12, "--evaluate_every", 100, "--log_every", 500]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "finished  2,004 steps" in done.stdout
+
+
+def test_help_and_version_import_nothing_heavy():
+    code = "import sys; from alexnet_jax.__main__ import main; sys.argv = ['alexnet', '{}']\n"
+    code += "try: main()\nexcept SystemExit: print(sorted({{'jax', 'numpy', 'tyro', 'flax'}} & set(sys.modules)))"
+    for flag in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code.format(flag)], capture_output=True, text=True, timeout=60)
+        assert done.stdout.endswith("[]\n"), done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, alexnet_jax; print('jax' in sys.modules)"], capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_variants_and_summary_are_tables():
+    out = alexnet("variants").stdout
+    assert re.search(r"^original +60,965,224 +724,406,816 +224 x 224 +1,000 ", out, re.MULTILINE)
+    out = alexnet("summary", "paper").stdout
+    assert re.search(r"^conv2 +27 x 27 x 256 +307,456 +223,948,800$", out, re.MULTILINE)
+    assert re.search(r"^total +60,965,224 +724,406,816$", out, re.MULTILINE)
+    assert re.search(r"^parameters +232.56 MB", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("trian", "unknown command 'trian': did you mean train"),
+        ("train --preset quikstart", "unknown preset 'quikstart': did you mean quickstart?"),
+        ("train --variant papr", "unknown variant 'papr': did you mean paper?"),
+        ("train --optimizer.learning_rat 0.1", "did you mean --optimizer"),
+        ("train --optimizer.learning_rate fast", "Error parsing --optimizer.learning_rate: .*'fast'"),
+        ("train --optimizer.learning_rate -1", "optimizer.learning_rate is -1.0: use a number above 0"),
+        ("train --data.dataset cifar11_sample", "unknown data set 'cifar11_sample': did you mean cifar10_sample"),
+        ("train --data.dataset ./nowhere", "there is no such folder"),
+        ("train --model.classes 11", "model.classes is 11: two towers cannot share it, use --devices 1"),
+        ("train --model.classes 4", "model.classes is 4: .* has 10 classes, use at least as many"),
+        ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot share it"),
+        ("train --model.image_size 40", "data.image_size is 32: use at least 40"),
+        ("train --devices 3", "--devices is 3"),
+        ("train --seed 99999999999", "seed is 99999999999: use 0 to 4294967295"),
+        ("train --optimizer.learning_rate inf", "optimizer.learning_rate is inf"),
+        ("train --schedule.rule plateau", "nothing is held out to validate on; use --data.validation_fraction"),
+        ("train --data.validation_fraction 0.99999", "hold out less"),
+        ("train --batch_size 9000", "batch_size is 9000: use at most 5000"),
+        ("summary papr", "unknown variant 'papr': did you mean paper?"),
+        ("evaluate", "no net is named"),
+        ("evaluate . --views eleven-crop", "eleven-crop"),
+        ("--wrong", "unrecognized|unknown"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
+    done = alexnet(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(rf"alexnet: error: .*({message}).*\n", done.stderr), done.stderr
+    assert not list(tmp_path.iterdir())  # nothing is left behind
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("evaluate nowhere", "nowhere: no such file or folder"),
+        ("evaluate empty", "empty: has no checkpoint yet"),
+        ("predict nowhere cat.jpg", "nowhere: no such file or folder"),
+        ("train --workdir broken", "config.json: cannot be read"),
+        ("train --workdir bare", "no run is here"),
+        ("train --data.dataset ./few", "holds 1 class folder"),
+    ],
+)
+def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, message):
+    (tmp_path / "few" / "cats").mkdir(parents=True)
+    (tmp_path / "broken" / "checkpoints" / "1").mkdir(parents=True)
+    (tmp_path / "bare" / "checkpoints" / "1").mkdir(parents=True)  # its config was lost
+    (tmp_path / "broken" / "config.json").write_text('{"model": ')
+    RunDirectory(tmp_path / "empty").claim(preset("quickstart"), ())
+    done = alexnet(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
+
+
+def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path, photos):
+    folder = photos(per_class=10)
+    damaged = folder / "cat" / "3.png"
+    damaged.write_bytes(b"no picture")
+    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", folder, "--epochs", 1, *FAST]
+    refused = alexnet(*arguments)
+    assert refused.returncode == 1
+    assert re.fullmatch(rf"alexnet: error: {damaged}: not a readable image .*\n", refused.stderr)
+    damaged.unlink()
+    assert alexnet(*arguments).returncode == 0
+
+
+def test_debug_shows_where(tmp_path):
+    command = [sys.executable, "-m", "alexnet_jax", "--debug", "evaluate", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" in done.stderr
+    assert "no run is here" in done.stderr

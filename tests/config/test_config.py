@@ -1,0 +1,128 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alexnet_jax.config import (
+    AugmentConfig,
+    ConvConfig,
+    DataConfig,
+    Dropout,
+    MaxPool,
+    OptimizerConfig,
+    ScheduleConfig,
+)
+from alexnet_jax.config.serialize import differences
+from alexnet_jax.errors import UsageError
+from alexnet_jax.presets import PRESETS, preset
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.variants import VARIANTS, variant
+
+PAPER = variant("paper")
+
+
+def frozen(layer):
+    return dataclasses.replace(preset("quickstart"), optimizer=OptimizerConfig(frozen=(layer,)))
+
+
+def slowed(*entry):
+    return dataclasses.replace(preset("quickstart"), schedule=ScheduleConfig("steps", layer_rates=(entry,)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ConvConfig(0, 3), "model.convs.features is 0: use a number above 0"),
+        (lambda: ConvConfig(8, 3, padding=-1), "model.convs.padding is -1: use 0 or more"),
+        (lambda: MaxPool(size=1), "model.max_pool.size is 1: use the stride, 2, or more"),
+        (lambda: Dropout(rate=1.0), "model.dropout.rate is 1.0: use a share"),
+        (lambda: OptimizerConfig(learning_rate=-0.1), "optimizer.learning_rate is -0.1"),
+        (lambda: OptimizerConfig(bias_learning_rate=-1), "optimizer.bias_learning_rate is -1"),
+        (lambda: ScheduleConfig(epochs=(3, 1)), "schedule.epochs is .*rising order"),
+        (lambda: DataConfig(validation_split="v", validation_fraction=0.1), "data.validation_fraction is 0.1"),
+        (lambda: dataclasses.replace(PAPER, image_size=20), "model.image_size is 20: .* has no pixel left"),
+        (lambda: dataclasses.replace(PAPER, towers=3), "model.towers is 3"),
+        (lambda: dataclasses.replace(PAPER, convs=()), "model.convs is "),
+        (
+            lambda: dataclasses.replace(PAPER, convs=(ConvConfig(97, 11, stride=4), *PAPER.convs[1:])),
+            "model.convs.0.features is 97: 2 towers cannot share it",
+        ),
+        (
+            lambda: dataclasses.replace(PAPER, convs=(ConvConfig(96, 11, groups=2), *PAPER.convs[1:])),
+            "every tower reads the image",
+        ),
+        (lambda: dataclasses.replace(PAPER, towers=1), "model.convs.1.groups is 2"),
+        (
+            lambda: dataclasses.replace(preset("quickstart"), model=PAPER),
+            "data.image_size is 32: use at least 224",
+        ),
+        (lambda: dataclasses.replace(preset("quickstart"), batch_size=6000), "batch_size is 6000: use at most 5000"),
+        (lambda: frozen("conv9"), "optimizer.frozen is 'conv9': use one of conv1,"),
+        (lambda: slowed("conv9", 0, 1), "schedule.layer_rates is 'conv9': use one of conv1,"),
+        (lambda: slowed("conv1", 0, -1), "schedule.layer_rates is .*use 0 or more"),
+        (lambda: AugmentConfig(random_crop="resize", mean_crop="center"), "augment.mean_crop is 'center': use 'same'"),
+        (
+            lambda: dataclasses.replace(preset("quickstart"), augment=AugmentConfig(images_per_crop=5)),
+            "augment.images_per_crop is 5: use a share of the batch, 32",
+        ),
+        (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
+        (lambda: preset("zzz"), "unknown preset 'zzz': there are cifar10, imagenet_caffe"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(make, message):
+    with pytest.raises(UsageError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_configs_come_back_from_a_work_folder(tmp_path, name):
+    workdir = RunDirectory(tmp_path / "run")
+    workdir.claim(preset(name), ("a", "b"))
+    assert workdir.read_config() == preset(name)
+    assert hash(workdir.read_config()) == hash(preset(name))
+    assert workdir.read_classes() == ("a", "b")
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *PRESETS])
+def test_each_says_where_it_comes_from(name):
+    made = VARIANTS.get(name) or PRESETS[name]
+    assert len(made.__doc__.splitlines()) > 2
+
+
+@given(st.floats(1e-5, 1), st.integers(1, 100))
+def test_differences_name_nested_fields(rate, epochs):
+    old = preset("quickstart")
+    new = dataclasses.replace(old, epochs=epochs, optimizer=OptimizerConfig(learning_rate=rate))
+    names = {name for name, before, after in differences(old, new)}
+    assert ("optimizer.learning_rate" in names) == (rate != old.optimizer.learning_rate)
+    assert ("epochs" in names) == (epochs != old.epochs)
+
+
+def test_a_folder_takes_more_epochs_and_nothing_else(tmp_path):
+    workdir, config = RunDirectory(tmp_path / "run"), preset("quickstart")
+    workdir.claim(dataclasses.replace(config, seed=9), ())
+    workdir.claim(config, ())  # nothing was saved yet: it may still become any run
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    workdir.claim(dataclasses.replace(config, epochs=config.epochs + 1, log_every=7), ())
+    assert workdir.read_config().epochs == config.epochs + 1
+    for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):
+        with pytest.raises(UsageError, match=rf"{next(iter(change))}.* there and .* here"):
+            workdir.claim(dataclasses.replace(config, **({"epochs": config.epochs + 1} | change)), ())
+    other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_plain"))
+    with pytest.raises(UsageError, match="holds another run") as error:
+        workdir.claim(other, ())
+    assert len(str(error.value)) < 500
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="this is a file"):
+        RunDirectory(tmp_path / "file").claim(config, ())
+
+
+def test_metrics_are_cut_at_the_step_and_at_a_half_written_row(tmp_path):
+    workdir = RunDirectory(tmp_path)
+    for step in (1, 2, 3):
+        workdir.append_metrics({"step": step})
+    workdir.metrics.write_text(workdir.metrics.read_text() + '{"step": 4, "lo')
+    workdir.keep_metrics_until(2)
+    assert workdir.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'

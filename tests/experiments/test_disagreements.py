@@ -1,0 +1,42 @@
+"""The page of disagreements is what the configs say."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "disagreements.py"
+
+
+@pytest.fixture(scope="module")
+def made():
+    spec = importlib.util.spec_from_file_location("disagreements", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_made_from_the_configs_of_today(made):
+    assert made.PAGE.read_text() == made.page(), f"run {SCRIPT.name} again"
+
+
+@pytest.mark.parametrize(
+    ("field", "row"),
+    [
+        ("model.convs.N.padding", "| 2 · 2 · 1 · 1 · 1 | torchvision, single_tower |"),
+        ("model.local_response_norm.divide_alpha", "| False | paper |"),
+        ("model.max_pool.rounding", "| up | original, one_gpu, caffe_alexnet, caffenet |"),
+        ("model.dropout.place", "| before | torchvision, single_tower, single_tower_227 |"),
+        ("optimizer.rule", "| optax_sgd | imagenet_torchvision |"),
+        ("augment.pca_colour_noise_scale", "| eigenvalue | imagenet_paper |"),
+        ("schedule.biases", "| stay | imagenet_original |"),
+    ],
+)
+def test_who_does_what_stands_below_its_field(made, field, row):
+    part = made.page().split(f"### `{field}`\n")[1].split("\n### ")[0]
+    assert row in part.splitlines()
+
+
+def test_every_field_says_what_it_is(made):
+    for part in made.page().split("\n### ")[1:]:
+        assert len(part.splitlines()[2]) > 10, part

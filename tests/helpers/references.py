@@ -1,0 +1,64 @@
+"""The fixtures that reference programs wrote, and the nets and numbers that they were given."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.variants import variant
+from alexnet_jax.weights.channels_first import from_channels_first
+
+REFERENCES = Path(__file__).parents[1] / "references"
+
+
+CAFFE, TORCH = ["caffe_alexnet", "caffenet"], ["torchvision", "single_tower"]
+
+
+def reference(name):
+    return np.load(REFERENCES / ("caffe" if name in CAFFE else "torch") / f"{name}.npz")
+
+
+def tiny(name) -> ModelConfig:
+    """The judges' small net of the same structure, without dropout."""
+    model = variant(name)
+    features, size = ((8, 16, 12, 12, 8), 67) if name in CAFFE else ((8, 12, 16, 12, 8), 224)
+    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
+    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
+    dropout = dataclasses.replace(model.dropout, rate=0.0)
+    return dataclasses.replace(model, convs=convs, dense=dense, classes=10, image_size=size, dropout=dropout)
+
+
+def draw(name, config, seed, batch):
+    """Parameters, images (batch, height, width, RGB) and first pixels as the judge drew them, from the same stream."""
+    rng = np.random.RandomState(seed)
+    layers, read = {}, 3
+    shapes = []
+    for number, conv in enumerate(config.convs, start=1):
+        shapes.append((f"conv{number}", (conv.features, read // conv.groups, conv.kernel_size, conv.kernel_size)))
+        read = conv.features
+    read *= list(config.image_sizes())[-1][1] ** 2
+    for layer, width in zip(
+        config.dense_names, [*(dense.features for dense in config.dense), config.classes], strict=True
+    ):
+        shapes.append((layer, (width, read)))
+        read = width
+    for layer, shape in shapes:
+        stddev = 0.01 if layer == "conv1" and name in CAFFE else round(float(np.sqrt(2 / np.prod(shape[1:]))), 4)
+        kernel = (stddev * rng.standard_normal(shape)).astype(np.float32)
+        layers[layer] = {"kernel": kernel, "bias": (0.1 * rng.standard_normal(shape[0])).astype(np.float32)}
+    scale = 60 if name in CAFFE else 1
+    pixels = (scale * rng.standard_normal((batch, 3, config.image_size, config.image_size))).astype(np.float32)
+    images = pixels.transpose(0, 2, 3, 1)
+    if name in CAFFE:
+        images = images[..., ::-1]
+    return from_channels_first(layers, config, bgr=name in CAFFE), jnp.asarray(images), pixels.ravel()[:8]
+
+
+def difference(found, want):
+    found, want = np.asarray(found), np.asarray(want)
+    assert found.shape == want.shape
+    return np.abs(found - want).max() / np.abs(want).max()

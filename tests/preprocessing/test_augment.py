@@ -1,0 +1,167 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax.config import AugmentConfig
+from alexnet_jax.errors import UsageError
+from alexnet_jax.preprocessing import augment
+from alexnet_jax.preprocessing.augment import _resized_crops, center_crop, ten_crops, training_crops
+from alexnet_jax.preprocessing.statistics import (
+    COMPONENT_STDDEVS,
+    COMPONENTS,
+    Statistics,
+    principal_components,
+    published_statistics,
+)
+
+PLAIN = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel")
+
+
+def ramp(batch=64, size=8):
+    """Images whose pixels tell where they were: red the row, green the column."""
+    rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    image = np.stack([rows, columns, np.zeros_like(rows)], -1).astype(np.uint8)
+    return jnp.asarray(np.broadcast_to(image, (batch, size, size, 3)))
+
+
+def zero_statistics(mean=None):
+    mean = jnp.zeros((3,), jnp.float32) if mean is None else mean
+    return Statistics(mean, jnp.diag(jnp.array([4.0, 9.0, 25.0], jnp.float32)))
+
+
+def test_training_crops_take_every_offset_and_only_whole_squares():
+    crops = np.asarray(training_crops(ramp(400), jax.random.key(0), zero_statistics(), PLAIN, 6))
+    corners = {tuple(corner) for corner in crops[:, 0, 0, :2].astype(int)}
+    assert corners == {(row, column) for row in range(3) for column in range(3)}
+    want = np.asarray(ramp(1, 6))[0, :, :, :2] + crops[:, :1, :1, :2]
+    np.testing.assert_array_equal(crops[..., :2], want)
+
+
+def test_half_of_the_training_crops_are_mirrored():
+    crops = np.asarray(
+        training_crops(ramp(400), jax.random.key(0), zero_statistics(), AugmentConfig(pca_colour_noise=0.0), 6)
+    )
+    falling = crops[:, 0, 0, 1] > crops[:, 0, 5, 1]
+    assert 0.4 < falling.mean() < 0.6
+
+
+def test_the_mean_image_is_cropped_with_the_image_or_always_at_its_centre():
+    images = ramp(64)
+    statistics = zero_statistics(jnp.asarray(images[0], jnp.float32))
+    same = training_crops(
+        images, jax.random.key(0), statistics, AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0), 6
+    )
+    np.testing.assert_array_equal(same, jnp.zeros_like(same))
+    config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean_crop="center")
+    center = np.asarray(training_crops(images, jax.random.key(0), statistics, config, 6))
+    plain = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), config, 6))
+    np.testing.assert_array_equal(center, plain - np.asarray(images[0], np.float32)[1:7, 1:7])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("count", [1, 16])
+def test_squares_by_products_are_the_slices_to_the_bit(dtype, count):
+    rng = np.random.default_rng(0)
+    images = jnp.asarray((rng.uniform(0, 256, (count, 9, 9, 3))).astype(dtype))
+    offsets, mirrored = jnp.asarray(rng.integers(0, 4, (16, 2))), jnp.asarray(rng.random(16) < 0.5)
+    sliced = augment._squares_by_slices(images, offsets, mirrored, 6)
+    np.testing.assert_array_equal(augment._squares_by_products(images, offsets, mirrored, 6), sliced)
+
+
+def test_test_views_are_the_centre_and_the_ten_of_the_paper():
+    images = ramp(2)
+    center = np.asarray(center_crop(images, zero_statistics(), PLAIN, 6))
+    np.testing.assert_array_equal(center[0], np.asarray(images[0])[1:7, 1:7])
+    views = np.asarray(ten_crops(images, zero_statistics(), PLAIN, 6))
+    corners = [tuple(view[0, 0, 0, :2].astype(int)) for view in views]
+    assert corners[:5] == [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
+    np.testing.assert_array_equal(views[5:], views[:5, :, :, ::-1])
+
+
+@pytest.mark.parametrize("scale", ["standard_deviation", "eigenvalue"])
+def test_colour_noise_is_one_colour_an_image_along_the_principal_components(scale):
+    config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.5, pca_colour_noise_scale=scale, mean="channel")
+    images = jnp.zeros((4000, 2, 2, 3), jnp.uint8)
+    noise = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), config, 2))
+    np.testing.assert_array_equal(noise, np.broadcast_to(noise[:, :1, :1], noise.shape))
+    covariance = np.cov(noise[:, 0, 0].T)
+    lengths = np.array([2.0, 3.0, 5.0]) if scale == "standard_deviation" else np.array([4.0, 9.0, 25.0]) / 255
+    want = np.diag(np.square(0.5 * lengths))
+    np.testing.assert_allclose(covariance, want, atol=0.08 * want.max())
+
+
+def test_division_by_the_standard_deviation_of_each_channel():
+    config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel", divide_by_stddev=True)
+    crops = center_crop(jnp.full((1, 4, 4, 3), 30, jnp.uint8), zero_statistics(), config, 4)
+    np.testing.assert_allclose(crops[0, 0, 0], [15.0, 10.0, 6.0], rtol=1e-6)
+
+
+def test_published_statistics_have_the_published_components():
+    statistics = published_statistics(3)
+    variances, components = principal_components(statistics.colour_covariance)
+    np.testing.assert_allclose(np.sqrt(variances)[::-1], COMPONENT_STDDEVS, rtol=1e-3)
+    overlaps = np.abs(np.asarray(components).T[::-1] @ np.array(COMPONENTS).T)
+    np.testing.assert_allclose(overlaps, np.eye(3), atol=2e-3)
+
+
+def test_published_statistics_of_grey_and_of_other_channels():
+    grey = published_statistics(1)
+    assert float(grey.mean[0]) == pytest.approx(0.299 * 127.30 + 0.587 * 119.72 + 0.114 * 104.91, rel=1e-5)
+    assert grey.colour_covariance.shape == (1, 1)
+    with pytest.raises(UsageError, match=r"model\.channels is 4"):
+        published_statistics(4)
+
+
+def test_neighbours_share_a_crop_and_a_reflection():
+    config = AugmentConfig(pca_colour_noise=0.0, mean="channel", images_per_crop=4)
+    crops = np.asarray(training_crops(ramp(1600), jax.random.key(0), zero_statistics(), config, 6)).reshape(400, 4, -1)
+    np.testing.assert_array_equal(crops, np.broadcast_to(crops[:, :1], crops.shape))
+    assert len({crop.tobytes() for crop in crops[:, 0]}) == 18  # 3 x 3 places, mirrored or not
+
+
+def test_while_there_is_noise_pixels_are_divided():
+    config = AugmentConfig(horizontal_flip=False, pca_colour_noise=1e-9, mean="channel", pca_colour_noise_divisor=1.25)
+    images, key = jnp.full((2, 4, 4, 3), 50, jnp.uint8), jax.random.key(0)
+    for noisy, want in ((jnp.array(True), 40.0), (jnp.array(False), 50.0)):
+        crops = training_crops(images, key, zero_statistics(), config, 4, noisy)
+        np.testing.assert_allclose(crops, np.full(crops.shape, want), rtol=1e-5)
+
+
+RESIZED = AugmentConfig(random_crop="resize", horizontal_flip=False, pca_colour_noise=0.0, mean="channel")
+
+
+def test_resized_parts_are_smooth_pictures_of_themselves():
+    """Of a ramp, a part resized is a ramp again: its slope tells the part's sides, its values its place."""
+    crops = np.asarray(training_crops(ramp(300, 64), jax.random.key(0), zero_statistics(), RESIZED, 16))
+    inner = crops[:, 4:12, 4:12]
+    heights, widths = (16 * np.diff(inner[..., axis], axis=axis + 1).mean(axis=(1, 2)) for axis in (0, 1))
+    shares, ratios = heights * widths / 64**2, widths / heights
+    assert 0.075 < shares.min() < 0.15
+    assert 0.9 < shares.max() <= 1.0001
+    assert 0.7 < ratios.min() < 0.8
+    assert 1.25 < ratios.max() < 1.4
+    middle = inner[..., 0].mean(axis=(1, 2))
+    assert (middle + 0.5 >= heights / 2 - 0.5).all()
+    assert (middle + 0.5 <= 64 - heights / 2 + 0.5).all()
+
+
+def test_parts_are_resized_as_pillow_does():
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
+    parts = [(0, 0, 48, 48), (5, 11, 20, 30), (30, 2, 9, 9)]
+    found = _resized_crops(jnp.asarray(images), jnp.array(parts, jnp.float32), zero_statistics(), 16)
+    for image, (top, left, height, width), crop in zip(images, parts, found, strict=True):
+        for channel in range(3):
+            picture = Image.fromarray(image[..., channel].astype(np.float32))
+            box = (left, top, left + width, top + height)
+            want = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR, box))
+            # Pillow's windows see no pixel outside the part
+            np.testing.assert_allclose(crop[2:-2, 2:-2, channel], want[2:-2, 2:-2], atol=0.01)
+
+
+def test_the_mean_image_goes_with_the_resized_part():
+    images = ramp(8, 32)
+    statistics = zero_statistics(jnp.asarray(images[0], jnp.float32))
+    crops = training_crops(images, jax.random.key(0), statistics, RESIZED, 12)
+    np.testing.assert_allclose(crops, np.zeros(crops.shape), atol=1e-4)

@@ -1,0 +1,110 @@
+"""The variant `original` against its layer file written out in NumPy, constants and order of layers included."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alexnet_jax.config import AugmentConfig, DataConfig, TrainConfig
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.preprocessing.statistics import Statistics
+from alexnet_jax.training.metrics import cross_entropy
+from alexnet_jax.training.parallel import choose_layout
+from alexnet_jax.training.state import create_train_state
+from alexnet_jax.variants import variant
+from tests.helpers import formulas
+
+
+def layer_file_145(params, images):
+    """Logits at test of the authors' layers-145.cfg for images with the mean subtracted, in float64.
+
+    Each line is a layer of the file. Its response normalisations divide their scale by the size of the window; pooling
+    and conv1 take a last window that hangs over the edge.
+    """
+
+    def conv(x, name, stride, padding, rounding, groups):
+        return formulas.convolution(x, params[name]["kernel"], stride, padding, rounding, groups) + params[name]["bias"]
+
+    def rnorm_across_maps(x):
+        return formulas.local_response_norm(x, 5, 2.0, 1e-4 / 5, 0.75, 2)
+
+    def dense(x, name):
+        return x @ params[name]["kernel"] + params[name]["bias"]
+
+    x = conv(images, "conv1", 4, 0, "up", 1)
+    x = rnorm_across_maps(x)
+    x = np.maximum(formulas.max_pool(x, 3, 2, "up"), 0)
+    x = np.maximum(conv(x, "conv2", 1, 2, "down", 2), 0)
+    x = rnorm_across_maps(x)
+    x = formulas.spatial_response_norm(x, 5, 1.0, 0.001, 0.75)
+    x = formulas.max_pool(x, 3, 2, "up")
+    x = np.maximum(conv(x, "conv3", 1, 1, "down", 1), 0)
+    x = np.maximum(conv(x, "conv4", 1, 1, "down", 2), 0)
+    x = conv(x, "conv5", 1, 1, "down", 2)
+    x = np.maximum(formulas.max_pool(x, 3, 2, "up"), 0)
+    x = 0.5 * np.maximum(dense(x.reshape(len(x), -1), "fc6"), 0)
+    x = 0.5 * np.maximum(dense(x, "fc7"), 0)
+    return dense(x, "fc8")
+
+
+@cache
+def case():
+    """The net at its own 224 pixels with few channels, parameters of one strength, and images as stored."""
+    model = variant("original")
+    features = (8, 16, 12, 12, 8)
+    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
+    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
+    model = dataclasses.replace(model, convs=convs, dense=dense, classes=10)
+    config = TrainConfig(model, DataConfig(image_size=224), AugmentConfig(mean="channel"))
+    rng = np.random.default_rng(0)
+    statistics = Statistics(jnp.full((3,), 120.0, jnp.float32), jnp.eye(3, dtype=jnp.float32))
+    shapes = jax.eval_shape(lambda key: create_train_state(config, key, statistics), jax.random.key(0))
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def draw(leaf):  # strong enough for both normalisations to count
+        return (rng.standard_normal(leaf.shape) * np.sqrt(2 / np.prod(leaf.shape[:-1]))).astype(np.float32)
+
+    state = state.replace(params=jax.tree.map(draw, shapes.params), statistics=statistics)
+    return config, state, rng.integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_logits_are_those_of_the_layer_file_on_one_device_and_on_two(devices):
+    config, state, images = case()
+    logits = layer_file_145(state.params, images.astype(np.float64) - 120)
+    want = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    layout = choose_layout(config, devices)
+    found = layout.predict_step(layout.place(state), jnp.asarray(images), "center")
+    assert np.abs(found - want).max() < 1e-5 * np.abs(logits).max()
+
+
+def test_gradients_are_the_slopes_of_the_layer_files_loss():
+    config, state, images = case()
+    pixels, labels = images.astype(np.float64) - 120, np.array([3, 7])
+    rng = np.random.default_rng(1)
+
+    def loss_there(params):
+        logits = layer_file_145(params, pixels)
+        return (np.log(np.exp(logits).sum(-1)) - logits[np.arange(2), labels]).mean()
+
+    def loss_here(params):
+        logits = AlexNet(config.model).apply({"params": params}, jnp.asarray(pixels, jnp.float32))
+        return cross_entropy(logits, jnp.asarray(labels)).mean()
+
+    gradient = jax.jit(jax.grad(loss_here))(jax.tree.map(jnp.asarray, state.params))
+    for layer in state.params:
+        for kind, values in state.params[layer].items():
+            direction = rng.standard_normal(values.shape) * np.abs(values).mean()
+            losses = [
+                loss_there(
+                    state.params | {layer: state.params[layer] | {kind: values.astype(np.float64) + step * direction}}
+                )
+                for step in (1e-6, -1e-6)
+            ]
+            slope = (losses[0] - losses[1]) / 2e-6
+            assert np.vdot(gradient[layer][kind], direction) == pytest.approx(slope, rel=1e-3, abs=1e-4), (layer, kind)

@@ -1,0 +1,209 @@
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import alexnet_jax
+from alexnet_jax.batch import PADDING_LABEL
+from alexnet_jax.config import AugmentConfig, TrainConfig
+from alexnet_jax.data.sources import Source
+from alexnet_jax.training.evaluation import evaluate_ensemble
+from alexnet_jax.training.metrics import summarize
+from alexnet_jax.training.parallel import choose_layout
+from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.steps import eval_step, loss_fn, predict_step, train_step, train_steps
+from tests.helpers.nets import tiny_config
+
+# two convolutions and one hidden dense layer, to compile fast: what a step does does not depend on the net
+_MODEL = tiny_config().model
+CONFIG = tiny_config(model=dataclasses.replace(_MODEL, convs=_MODEL.convs[:2], dense=_MODEL.dense[:1]))
+KEY = jax.random.key(7)
+step = jax.jit(train_step, static_argnames="config")
+evaluate = jax.jit(eval_step, static_argnames="config")
+predict = jax.jit(predict_step, static_argnames=("config", "views"))
+
+
+@pytest.fixture(scope="module")
+def state() -> TrainState:
+    return jax.jit(partial(create_train_state, CONFIG))(jax.random.key(0))
+
+
+class Examples(Source):
+    """Examples in memory."""
+
+    def __init__(self, examples):
+        self.examples = examples
+
+    def __len__(self):
+        return len(self.examples)
+
+    def __getitem__(self, index):
+        return self.examples[index]
+
+    @property
+    def image_shape(self):
+        return self.examples[0]["image"].shape
+
+    def name(self, index):
+        return str(index)
+
+
+def at(tree, index):
+    """One member of a stack."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def assert_close(found, want, rtol=1e-4):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-6), found, want)
+
+
+def test_a_step_changes_every_parameter_and_counts(state, batch):
+    after, metrics = step(state, batch, KEY, config=CONFIG)
+    assert int(after.step) == 1
+    changed = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), after.params, state.params)
+    assert all(jax.tree.leaves(changed)), changed
+    assert_close(after.statistics, state.statistics)
+    assert 0 < float(metrics["loss"]) < 100
+    assert float(metrics["learning_rate"]) == pytest.approx(0.01)
+
+
+def test_training_lowers_the_loss(state, batch):
+    first = None
+    for _ in range(30):
+        state, metrics = step(state, batch, KEY, config=CONFIG)
+        first = first or float(metrics["loss"])
+    assert float(metrics["loss"]) < 0.9 * first
+
+
+def test_a_step_is_a_function_of_its_arguments_and_one_key_serves_all_steps(state, batch):
+    once, metrics = step(state, batch, KEY, config=CONFIG)
+    again, _ = step(state, batch, KEY, config=CONFIG)
+    jax.tree.map(np.testing.assert_array_equal, once, again)
+    _, later = step(state.replace(step=state.step + 1), batch, KEY, config=CONFIG)
+    assert float(later["loss"]) != float(metrics["loss"])  # other crops and masks at another step
+
+
+def test_vmap_trains_an_ensemble(state, batch):
+    keys = jax.random.split(jax.random.key(3), 2)
+    states = jax.vmap(lambda key: create_train_state(CONFIG, key))(keys)
+    together, metrics = jax.jit(jax.vmap(partial(train_step, config=CONFIG), in_axes=(0, None, None)))(
+        states, batch, KEY
+    )
+    for index in range(2):
+        alone, alone_metrics = step(at(states, index), batch, KEY, config=CONFIG)
+        assert_close(at(together.params, index), alone.params, rtol=1e-3)
+        assert float(metrics["loss"][index]) == pytest.approx(float(alone_metrics["loss"]), rel=1e-4)
+
+
+def test_several_steps_in_one_scan_are_the_loop(state, batch):
+    batches = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1], leaf]), batch)
+    scanned, metrics = train_steps(state, batches, KEY, config=CONFIG)
+    for index in range(3):
+        item = at(batches, index)
+        state, last = step(state, item, KEY, config=CONFIG)
+    assert_close(scanned.params, state.params, rtol=1e-3)
+    assert float(metrics["loss"][-1]) == pytest.approx(float(last["loss"]), rel=1e-4)
+
+
+def test_grad_of_a_whole_step_is_the_gradient_that_the_step_used(state, batch):
+    def loss_of_step(params):
+        return train_step(state.replace(params=params), batch, KEY, config=CONFIG)[1]["loss"]
+
+    gradient = jax.jit(jax.grad(loss_of_step))(state.params)
+    want = jax.jit(jax.grad(lambda params: loss_fn(params, state, batch, KEY, config=CONFIG)[0]))(state.params)
+    assert_close(gradient, want)
+
+
+def test_gradients_are_those_of_finite_differences(state, batch):
+    direction = jax.tree.map(
+        lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape, leaf.dtype), state.params
+    )
+
+    @jax.jit
+    def loss_at(distance):
+        params = jax.tree.map(lambda leaf, way: leaf + distance * way, state.params, direction)
+        return loss_fn(params, state, batch, KEY, config=CONFIG)[0]
+
+    size = 1e-4
+    want = (loss_at(size) - loss_at(-size)) / (2 * size)
+    assert float(jax.jvp(loss_at, (0.0,), (1.0,))[1]) == pytest.approx(float(want), rel=0.05)
+    assert float(jax.grad(loss_at)(0.0)) == pytest.approx(float(want), rel=0.05)
+
+
+def test_evaluation_counts_each_example_once_and_padding_never(state, batch):
+    padded = {
+        "image": jnp.concatenate([batch["image"], jnp.full_like(batch["image"], 200)]),
+        "label": jnp.concatenate([batch["label"], jnp.full_like(batch["label"], PADDING_LABEL)]),
+    }
+    alone, together = (evaluate(state, item, config=CONFIG) for item in (batch, padded))
+    assert float(together["count"]) == 8
+    assert_close(together, alone)
+
+
+def test_an_ensemble_averages_probabilities(state, batch):
+    other = state.replace(params=jax.tree.map(lambda leaf: leaf[..., ::-1], state.params))
+    layout, keys = choose_layout(CONFIG, 1), range(8)
+    examples = [{"image": np.asarray(batch["image"][key]), "label": np.int32(key)} for key in keys]
+    found = evaluate_ensemble([(state, layout), (other, layout)], Examples(examples))
+    scores = [predict(item, batch["image"], config=CONFIG) for item in (state, other)]
+    mean = jnp.log((jnp.exp(scores[0]) + jnp.exp(scores[1])) / 2)
+    want = summarize(mean, batch["label"])
+    assert found == {name: pytest.approx(float(value), rel=1e-5) for name, value in want.items()}
+    assert found["loss"] != pytest.approx(float(summarize(scores[0], batch["label"])["loss"]))
+
+
+def test_ten_crop_averages_probabilities(state):
+    config = dataclasses.replace(CONFIG, augment=AugmentConfig(mean="channel"))
+    images = jax.random.randint(KEY, (2, 71, 71, 3), 0, 256).astype(jnp.uint8)  # the centre is as far from each edge
+    ten = predict(state, images, config=config, views="ten-crop")
+    np.testing.assert_allclose(jnp.exp(ten).sum(-1), 1.0, rtol=1e-5)
+    mirrored = predict(state, images[:, :, ::-1], config=config, views="ten-crop")
+    np.testing.assert_allclose(ten, mirrored, rtol=1e-4)  # the ten views of a mirrored image are the same ten
+    assert not np.allclose(ten, predict(state, images, config=config), rtol=1e-6)
+
+
+def test_perfect_and_wrong_logits_give_the_errors_that_they_should():
+    logits = jnp.eye(6, dtype=jnp.float32)[jnp.array([0, 1, 2, 3])] * 9 - jnp.arange(6, dtype=jnp.float32)[None]
+    metrics = summarize(logits, jnp.array([0, 1, 5, 4]))
+    # the third example's label ranks last of six, the fourth's fifth
+    assert (float(metrics["top1_error"]), float(metrics["top5_error"])) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("name", alexnet_jax.__all__)
+def test_public_names_are_there_and_documented(name):
+    assert getattr(alexnet_jax, name).__doc__
+
+
+def test_presets_and_configs_are_hashable():
+    assert isinstance(hash(alexnet_jax.preset("quickstart")), int)
+    assert isinstance(alexnet_jax.preset("quickstart"), TrainConfig)
+
+
+def test_frozen_layers_stay_as_they_are_and_a_factor_scales_the_step(state, batch):
+    schedule = dataclasses.replace(CONFIG.schedule, layer_rates=(("fc3", 0, 0.5),))
+    optimizer = dataclasses.replace(CONFIG.optimizer, frozen=("conv1",))
+    config = dataclasses.replace(CONFIG, schedule=schedule, optimizer=optimizer)
+    plain, found = (step(state, batch, KEY, config=item)[0].params for item in (CONFIG, config))
+    np.testing.assert_array_equal(found["conv1"]["kernel"], state.params["conv1"]["kernel"])
+    np.testing.assert_array_equal(found["conv1"]["bias"], state.params["conv1"]["bias"])
+    gradient = jax.jit(jax.grad(lambda params: loss_fn(params, state, batch, KEY, config=config)[0]))(state.params)
+    assert not np.any(gradient["conv1"]["kernel"])
+    assert np.any(gradient["conv2"]["kernel"])
+    assert_close(found["conv2"], plain["conv2"])
+    moved, half = (tree["fc3"]["kernel"] - state.params["fc3"]["kernel"] for tree in (plain, found))
+    np.testing.assert_allclose(half, 0.5 * moved, rtol=1e-2, atol=1e-6)
+
+
+def test_noise_ends_at_its_epoch(state, batch):
+    augment = AugmentConfig(pca_colour_noise=5.0, pca_colour_noise_until=2)  # 4 steps an epoch
+    config, quiet = (
+        dataclasses.replace(CONFIG, augment=item)
+        for item in (augment, dataclasses.replace(augment, pca_colour_noise=0.0))
+    )
+    for at_step, same in ((7, False), (8, True)):
+        there = state.replace(step=jnp.array(at_step, jnp.int32))
+        losses = [float(step(there, batch, KEY, config=item)[1]["loss"]) for item in (config, quiet)]
+        assert (losses[0] == pytest.approx(losses[1], rel=1e-6)) == same
