@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text()
 CI = (ROOT / ".ci" / "run").read_text()
 
 # by hand on a machine that has the accelerator; here their resolution is what .ci/pin does
-NOT_RUN = {"uv sync --extra cuda", "uv sync --extra tpu"}
+NOT_RUN = {"uv sync --extra cuda13", "uv sync --extra tpu"}
 # days of work on ImageNet itself; test_presets.py runs the same in miniature
 NOT_RUN |= {
     "uv run alexnet train --preset imagenet_paper --data.data_dir data",
