@@ -1,7 +1,9 @@
 from .config import ModelConfig as ModelConfig
 from .config import TrainConfig as TrainConfig
+from .data.sources import open_dataset as open_dataset
 from .errors import AlexNetError as AlexNetError
 from .errors import UsageError as UsageError
+from .net.features import features as features
 from .net.model import AlexNet as AlexNet
 from .ops.backends import use_forms as use_forms
 from .preprocessing.augment import preprocess as preprocess
@@ -15,6 +17,8 @@ from .training.steps import predict_step as predict_step
 from .training.steps import train_step as train_step
 from .training.steps import train_steps as train_steps
 from .variants import variant as variant
+from .weights.files import Weights as Weights
+from .weights.files import load_run as load_run
 from .weights.files import load_weights as load_weights
 
 __version__: str

@@ -145,7 +145,7 @@ class TfdsSource(Source):
         return f"TfdsSource({self.where}, {len(self.records)} records)"
 
 
-def open_dataset(config: DataConfig, channels: int) -> DataSet:
+def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
     """The data set that ``config`` names, with images of ``config.image_size`` pixels and ``channels`` channels.
 
     Raises UsageError for a name that is not there, AlexNetError for one that cannot be read.

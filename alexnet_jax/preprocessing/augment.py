@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from alexnet_jax.config import AugmentConfig, TrainConfig
@@ -21,7 +22,9 @@ _LOG_RATIOS = (math.log(3 / 4), math.log(4 / 3))  # width to height
 _TRIES = 10
 
 
-def preprocess(images: StoredImages, statistics: Statistics, config: TrainConfig) -> Crops:
+def preprocess(
+    images: UInt8[Array | np.ndarray, "batch stored stored channels"], statistics: Statistics, config: TrainConfig
+) -> Crops:
     """Prepares stored images for the net, exactly as evaluation does.
 
     Takes the centre crop, subtracts the mean and, where the config says so, divides by the standard deviation.
@@ -35,6 +38,7 @@ def preprocess(images: StoredImages, statistics: Statistics, config: TrainConfig
         float32 (batch, size, size, channels), where size is ``config.model.image_size``.
 
     """
+    images, statistics = jax.tree.map(jnp.asarray, (images, statistics))
     return center_crop(images, statistics, config.augment, config.model.image_size)
 
 

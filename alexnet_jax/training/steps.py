@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 from alexnet_jax.batch import Batch
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.net.model import AlexNet
-from alexnet_jax.preprocessing.augment import center_crop, ten_crops, training_crops
+from alexnet_jax.preprocessing.augment import preprocess, ten_crops, training_crops
 from alexnet_jax.training.metrics import summarize
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import learning_rates
@@ -92,7 +92,7 @@ def logits_step(
     state: TrainState, images: Array, *, config: TrainConfig, tower_axis: str | None = None
 ) -> Float[Array, "batch classes"]:
     """Logits of the centre crops of uint8 images (batch, height, width, channels) as stored."""
-    crops = center_crop(images, state.statistics, config.augment, config.model.image_size)
+    crops = preprocess(images, state.statistics, config)
     return _test_logits(state, crops, config, tower_axis)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,21 +46,25 @@ _OURS = "alexnet_jax"
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained net with all that asking it takes."""
+    """A trained net and what it takes to use it.
+
+    Attributes:
+        config: the run that it came from. For weights of another program, the recipe of that program.
+        params: the parameters in the canonical form, float32: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``.
+        statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
+        class_names: the names of the classes in the order of the logits; empty if they are not known.
+        step: the number of training steps behind it; 0 if it is not known.
+
+    """
 
     config: TrainConfig
-    """The run that it came from; for other programs' weights, the recipe of that program."""
     params: PyTree
-    """In the canonical form, float32."""
     statistics: Statistics
-    """What is subtracted from pixels, and what they are divided by."""
     class_names: tuple[str, ...] = ()
-    """As far as they are known."""
     step: int = 0
-    """Training steps behind it, as far as they are known."""
 
     def state(self) -> TrainState:
-        """A state to evaluate, without what training it on would need."""
+        """A state to evaluate. It has no optimizer state."""
         return TrainState(
             step=jnp.array(self.step, jnp.int32),
             params=self.params,
@@ -69,10 +74,48 @@ class Weights:
         )
 
 
-def load_weights(path: str | Path, variant: str | None = None) -> tuple[ModelConfig, PyTree]:
-    """The net and its parameters in a file or work folder, as ``read_weights`` finds them."""
-    weights = read_weights(Path(path), variant)
-    return weights.config.model, weights.params
+def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
+    """The trained net of a run directory. It also reads files, as ``load_weights`` does.
+
+    Args:
+        path: the directory that ``alexnet train`` wrote to.
+        checkpoint: ``latest``, or ``best`` for the checkpoint with the smallest validation error (test error, if
+            nothing was held out).
+
+    Returns:
+        The net's config, parameters, statistics and class names.
+
+    Raises:
+        AlexNetError: there is no run, or no checkpoint that can be read.
+        UsageError: ``path`` is a file, and it does not tell which net it holds.
+
+    """
+    return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
+
+
+def load_weights(path: str | Path, variant: str | None = None, mean: str | Path | None = None) -> Weights:
+    """The trained net in a file: this project's or torchvision's safetensors, a PyTorch state dict, a caffemodel.
+
+    It also reads run directories, as ``load_run`` does.
+
+    Args:
+        path: a file ending in ``.safetensors``, ``.pth``, ``.pt`` or ``.caffemodel``.
+        variant: the name of the net, for a file whose shapes fit more than one.
+        mean: Caffe's mean image (``.binaryproto``), for a ``.caffemodel``. None takes Caffe's usual channel means.
+
+    Returns:
+        The net's config, parameters, statistics and class names.
+
+    Raises:
+        AlexNetError: the file does not exist or cannot be read.
+        UsageError: the suffix or the variant is unknown, or the file does not tell which net it holds.
+
+    """
+    return read_weights(Path(path), variant, None if mean is None else Path(mean), warn=_warn)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)
 
 
 def read_weights(

@@ -45,24 +45,24 @@ def trained() -> Weights:
 
 @pytest.mark.parametrize("suffix", [".pth", "_legacy.pth", ".safetensors"])
 def test_a_state_dict_of_torchvision_gives_the_judges_parameters(suffix):
-    config, params = alexnet_jax.load_weights(f"{TORCH}{suffix}", "torchvision")
+    weights = alexnet_jax.load_weights(f"{TORCH}{suffix}", "torchvision")
     model = tiny("torchvision")
-    assert dataclasses.replace(config, dropout=model.dropout) == model
-    assert_same(params, draw("torchvision", model, seed=1, batch=4)[0])
+    assert dataclasses.replace(weights.config.model, dropout=model.dropout) == model
+    assert_same(weights.params, draw("torchvision", model, seed=1, batch=4)[0])
 
 
 @pytest.mark.parametrize("suffix", [".caffemodel", "_v1.caffemodel"])
 def test_a_caffemodel_tells_its_net_and_gives_the_judges_parameters(suffix):
-    config, params = alexnet_jax.load_weights(f"{CAFFE}{suffix}")
+    weights = alexnet_jax.load_weights(f"{CAFFE}{suffix}")
     model = tiny("caffe_alexnet")
-    assert dataclasses.replace(config, dropout=model.dropout) == model
-    assert alexnet_jax.load_weights(f"{CAFFE}{suffix}", "caffe_alexnet")[0] == config
-    assert_same(params, draw("caffe_alexnet", model, seed=1, batch=6)[0])
+    assert dataclasses.replace(weights.config.model, dropout=model.dropout) == model
+    assert alexnet_jax.load_weights(f"{CAFFE}{suffix}", "caffe_alexnet").config == weights.config
+    assert_same(weights.params, draw("caffe_alexnet", model, seed=1, batch=6)[0])
 
 
 def test_a_mean_image_of_caffe_is_subtracted_and_a_mean_colour_without_one():
     with_mean = read_weights(Path(f"{CAFFE}.caffemodel"), mean=REFERENCES / "caffe" / "tiny_mean.binaryproto")
-    assert (with_mean.config.augment.mean, with_mean.config.data.image_size) == ("pixel", 67)
+    assert (with_mean.config.augment.mean, with_mean.config.data.image_size) == ("image", 67)
     drawn = 2 * np.random.RandomState(2).standard_normal((1, 3, 67, 67)) + np.reshape(
         [104.91, 119.72, 127.30], (3, 1, 1)
     )

@@ -1,0 +1,52 @@
+"""The outputs of a net's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.errors import unknown_name
+from alexnet_jax.net.model import AlexNet
+
+
+def features(
+    params: PyTree,
+    images: Float[Array | np.ndarray, "batch size size channels"],
+    config: ModelConfig,
+    names: Sequence[str],
+) -> dict[str, Float[Array, "batch ..."]]:
+    """The outputs of layers at test time, without dropout. A pure function, compiled once for each choice of layers.
+
+    Layers after the last of ``names`` are not computed.
+
+    Args:
+        params: the net's parameters, such as ``load_run(path).params``.
+        images: preprocessed images (``preprocess``), whose side is ``config.image_size``.
+        config: the net, such as ``load_run(path).config.model``.
+        names: the layers: ``conv1``, ``relu1``, ``norm1``, ``pool1``, ..., ``fc8``. ``config.layers()`` lists them.
+
+    Returns:
+        An array for each name: (batch, height, width, channels), or (batch, units) for the dense layers and what
+        follows them. ``fc8``, the classifier of an eight-layer net, holds the logits.
+
+    Raises:
+        UsageError: the net has no layer of that name.
+
+    """
+    known = [layer.name for layer in config.layers()]
+    for name in names:
+        if name not in known:
+            raise unknown_name("layer", name, known)
+    outputs = _features(params, images, config, tuple(names))
+    return {name: outputs[name] for name in names}  # jit sorts the keys
+
+
+@partial(jax.jit, static_argnames=("config", "names"))
+def _features(params: PyTree, images: Array, config: ModelConfig, names: tuple[str, ...]) -> dict[str, Array]:
+    _, state = AlexNet(config).apply({"params": params}, images, train=False, mutable="intermediates")
+    return {name: state["intermediates"][name] for name in names}

@@ -1,0 +1,29 @@
+"""Run directories without training."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.preprocessing.statistics import Statistics
+from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.state import create_train_state
+
+
+def write_run(root: Path, config: TrainConfig, class_names: tuple[str, ...]) -> Path:
+    """A run directory whose one checkpoint, of step 7, holds the initial weights and a random mean image."""
+    size, channels = config.data.image_size, config.model.channels
+    mean = jax.random.uniform(jax.random.key(1), (size, size, channels), jnp.float32, 60.0, 180.0)
+    statistics = Statistics(mean, 400.0 * jnp.eye(channels, dtype=jnp.float32))
+    state = jax.jit(partial(create_train_state, config))(jax.random.key(0), statistics)
+    run = RunDirectory(root)
+    run.claim(config, class_names)
+    checkpoints = Checkpoints(run.checkpoints, warn=print)
+    checkpoints.save(jax.device_get(state).replace(step=jnp.int32(7)), error=0.5)
+    checkpoints.wait()
+    return root
