@@ -38,8 +38,8 @@ def preprocess(
         float32 (batch, size, size, channels), where size is ``config.model.image_size``.
 
     """
-    images, statistics = jax.tree.map(jnp.asarray, (images, statistics))
-    return center_crop(images, statistics, config.augment, config.model.image_size)
+    statistics = jax.tree.map(jnp.asarray, statistics)
+    return center_crop(jnp.asarray(images), statistics, config.augment, config.model.image_size)
 
 
 def training_crops(
