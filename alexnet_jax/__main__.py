@@ -11,6 +11,7 @@ from typing import NoReturn
 from alexnet_jax import __version__
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 from alexnet_jax.runtime import tune_cpu, use_compile_cache
+from alexnet_jax.signals import exit_on_interrupt
 
 COMMANDS = {
     "train": "train a net, or go on where a run stopped",
@@ -56,7 +57,9 @@ def _run(arguments: list[str]) -> int:
         raise unknown_name("command", parsed.command, COMMANDS)
     tune_cpu()
     use_compile_cache()
-    return importlib.import_module(f"alexnet_jax.commands.{parsed.command}").main(parsed.rest)
+    with exit_on_interrupt():
+        command = importlib.import_module(f"alexnet_jax.commands.{parsed.command}")
+    return command.main(parsed.rest)
 
 
 def main() -> NoReturn:

@@ -22,7 +22,7 @@ from alexnet_jax.data.prepare.journal import Journal
 from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.hooks import StopRequest
+from alexnet_jax.signals import StopRequest
 
 IMAGES_PER_SHARD = 4096
 """A stop costs at most so many images' work; the 1.3 million of ImageNet make 350 files, which a process may open."""

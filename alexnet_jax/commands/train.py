@@ -15,6 +15,7 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.console.progress import say
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset, stored_size
+from alexnet_jax.signals import exit_on_interrupt
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
 
@@ -36,6 +37,7 @@ class TrainArguments:
     """A folder for a trace of a few steps, to open in Perfetto or XProf."""
 
 
+@exit_on_interrupt()
 def main(arguments: list[str]) -> int:
     """Trains, and prints how it ended and how to go on."""
     begin = _begin_with(arguments)
@@ -50,6 +52,9 @@ def main(arguments: list[str]) -> int:
     keep_classes = parsed.config.model.classes != begin.config.model.classes or workdir.has_begun
     result = loop.train(parsed.config, workdir, console, parsed.devices, keep_classes, parsed.profile)
     if result.stopped_by is not None:
+        if result.steps_taken == 0:
+            say(console, "stopped before the first step: nothing was saved")
+            return 128 + result.stopped_by
         say(console, f"stopped and saved at step {result.step:,}; go on with `alexnet train --workdir {workdir.root}`")
         return 128 + result.stopped_by
     last = next((row for row in reversed(workdir.read_metrics()) if row["split"] == "test"), None)

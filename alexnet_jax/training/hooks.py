@@ -1,14 +1,12 @@
-"""What accompanies a training loop: stop requests, speed, and a profiler trace."""
+"""What accompanies a training loop: its speed, and a profiler trace."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import TypeVar
 
 import jax
 
@@ -17,39 +15,10 @@ from alexnet_jax.training.state import TrainState
 
 _Batch = TypeVar("_Batch")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 TRACE_WARM_UP = 3
 """Steps before the first traced step."""
 TRACE_STEPS = 5
 """Traced steps."""
-
-
-class StopRequest:
-    """Remembers Ctrl-C or SIGTERM in ``signal``, so that the loop can stop between two steps. Use it in a ``with``.
-
-    A second signal raises KeyboardInterrupt.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():  # Python delivers signals to no other thread
-            self._previous = {number: signal.signal(number, self._remember) for number in _SIGNALS}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise KeyboardInterrupt
-        self.signal = number
 
 
 class Pace:

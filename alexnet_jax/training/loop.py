@@ -23,9 +23,10 @@ from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.sources import DataSet, Example, open_dataset
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.checkpoint import Checkpoints, tree_digest
 from alexnet_jax.training.evaluation import evaluate
-from alexnet_jax.training.hooks import Pace, StopRequest, Trace
+from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.parallel import Layout, bytes_per_device, choose_layout
 from alexnet_jax.training.run_directory import Row, RunDirectory
 from alexnet_jax.training.schedule import observe_error
@@ -40,9 +41,11 @@ class Result:
     """How a run ended."""
 
     step: int
+    steps_taken: int
+    """Steps since the run started or resumed."""
     params_sha256: str
     stopped_by: int | None
-    """The signal that asked it to stop before its end."""
+    """The signal that stopped it before its end, or None."""
 
 
 def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:
@@ -96,7 +99,7 @@ def train(
     ):
         run = _Run(config, data, layout, workdir, checkpoints, display, stop, trace)
         state = run.go_on(state)
-    checkpoints.wait()
+        checkpoints.wait()
     if trace.file is not None:
         say(f"trace    {trace.file}, to open at https://ui.perfetto.dev; XProf opens the folder {profile}")
     state = layout.collect(state)
@@ -104,7 +107,9 @@ def train(
     if finished:
         draw_curves(workdir.read_metrics(), config, workdir.curves)
         draw_filters(state.params, config.model, workdir.filters)
-    return Result(int(state.step), tree_digest(state.params), None if finished else stop.signal)
+    return Result(
+        int(state.step), int(state.step) - start, tree_digest(state.params), None if finished else stop.signal
+    )
 
 
 def _restore_or_create(
@@ -158,6 +163,8 @@ class _Run:
             if step - len(batches) == start:
                 self.layout.compile_train_step(state, batches[0], key)
                 pace.restart()
+                if self.stop.signal is not None:  # nothing to save yet
+                    break
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
                 state, metrics = self.layout.train_steps(state, batches, key)
             self.trace.after(step, state)
