@@ -1,6 +1,6 @@
 from .config import ModelConfig as ModelConfig
 from .config import TrainConfig as TrainConfig
-from .data.sources import open_dataset as open_dataset
+from .data.dataset import open_dataset as open_dataset
 from .errors import AlexNetError as AlexNetError
 from .errors import UsageError as UsageError
 from .net.features import features as features

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.weights.files import read_weights

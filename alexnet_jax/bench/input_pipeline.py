@@ -19,11 +19,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from alexnet_jax.config import DataConfig
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.pipeline import THREADS, training_batches
 from alexnet_jax.data.prepare.build import prepare
 from alexnet_jax.data.prepare.collection import Collection, Item, Portion
 from alexnet_jax.data.prepare.recipe import Encoding, Recipe
-from alexnet_jax.data.sources import DataSet, Source, TfdsSource, open_dataset
+from alexnet_jax.data.source import DataSet, Source
+from alexnet_jax.data.tfds_source import TfdsSource
 from alexnet_jax.errors import first_line
 
 PEERS = Path(__file__).parent / "peer_programs"

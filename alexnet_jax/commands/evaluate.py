@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     if not parsed.nets:
         raise UsageError("no net is named: give the folder of a run, or a file of weights")
     from alexnet_jax.commands.trained import load_trained
-    from alexnet_jax.data.sources import open_dataset
+    from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
 
     nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
     """Where the images are. Of a data set that is not the net's ``own``, the split that is asked for is what counts."""
-    from alexnet_jax.data.sources import is_image_folder
+    from alexnet_jax.data.folder import is_image_folder
 
     if parsed.dataset is not None:
         own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, test_split=parsed.split)

@@ -15,12 +15,12 @@ from rich.console import Console
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
 from alexnet_jax.console.progress import PreparationDisplay, say
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
 from alexnet_jax.data.prepare.imagenet2012 import collect_imagenet2012
 from alexnet_jax.data.prepare.journal import Journal
 from alexnet_jax.data.prepare.recipe import Recipe
-from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.errors import UsageError
 from alexnet_jax.signals import StopRequest
 
@@ -131,7 +131,7 @@ def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
         return "imagenet2012", collection
     if isinstance(parsed, Folder):
         if not parsed.source.is_dir():
-            raise UsageError(f"--source is {parsed.source}: there is no such folder; name one that holds class folders")
+            raise UsageError(f"--source is {parsed.source}: no such folder; name a folder of class folders")
         config = DataConfig(
             dataset=os.fspath(parsed.source.resolve()),
             image_size=parsed.image_size,

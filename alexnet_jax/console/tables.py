@@ -9,7 +9,7 @@ import jax
 from rich.table import Table
 
 from alexnet_jax.config import ModelConfig, TrainConfig
-from alexnet_jax.data.sources import DataSet
+from alexnet_jax.data.source import DataSet
 from alexnet_jax.net.summary import Summary, summarize_model
 from alexnet_jax.variants import VARIANTS, variant
 

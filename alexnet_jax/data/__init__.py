@@ -1,1 +1,4 @@
-"""From stored images to what the net sees: ``sources`` and ``pipeline`` on the host, ``augment`` on the device."""
+"""Input pipeline on the host: data sets, decoding, statistics and batches, and the preparation of data sets.
+
+``dataset`` opens a ``folder`` or a ``tfds_source``, and ``pipeline`` reads batches from it.
+"""

@@ -12,7 +12,7 @@ from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.prepare.sums import STATISTICS
-from alexnet_jax.data.sources import DataSet, Part, Source
+from alexnet_jax.data.source import DataSet, Part, Source
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.preprocessing.statistics import Statistics
 

@@ -13,7 +13,7 @@ import grain
 import numpy as np
 
 from alexnet_jax.batch import PADDING_LABEL
-from alexnet_jax.data.sources import Example, Source
+from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import UsageError
 
 THREADS = os.cpu_count() or 1

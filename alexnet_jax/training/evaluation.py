@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from alexnet_jax.data.pipeline import evaluation_batches
-from alexnet_jax.data.sources import Example, Source
+from alexnet_jax.data.source import Example, Source
 from alexnet_jax.training.metrics import summarize
 from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.state import TrainState

@@ -19,9 +19,10 @@ from alexnet_jax.console.plots import draw_curves, draw_filters
 from alexnet_jax.console.progress import Display
 from alexnet_jax.console.progress import say as say_to
 from alexnet_jax.console.tables import describe_run
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.pipeline import training_batches
-from alexnet_jax.data.sources import DataSet, Example, open_dataset
+from alexnet_jax.data.source import DataSet, Example
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.checkpoint import Checkpoints, tree_digest

@@ -16,9 +16,9 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from alexnet_jax.bench import input_pipeline as feed_bench
 from alexnet_jax.commands import bench_data
 from alexnet_jax.config import DataConfig
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.images import decode_image
 from alexnet_jax.data.pipeline import evaluation_batches, training_batches
-from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.errors import AlexNetError, UsageError
 
 SIZE = 24
@@ -229,7 +229,7 @@ import jax
 import numpy as np
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.pipeline import training_batches
-from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.data.dataset import open_dataset
 
 index, address = int(sys.argv[1]), sys.argv[2]
 jax.config.update("jax_num_cpu_devices", 1)

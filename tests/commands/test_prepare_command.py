@@ -17,8 +17,8 @@ from array_record.python.array_record_module import ArrayRecordReader
 
 from alexnet_jax.commands import prepare as prepare_command
 from alexnet_jax.config import DataConfig
+from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.collection import collect_dataset
-from alexnet_jax.data.sources import open_dataset
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.weights.files import Weights, write_weights
@@ -142,8 +142,8 @@ def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
         ("imagenet2012 --source . --data_dir .", 1, f"has no {TRAIN}"),
         ("imagenet2012 --source . --data_dir . --encoding png", 2, "png"),
         ("imagenet2012 --source . --data_dir . --quality 101", 2, "quality is 101"),
-        ("folder --source nowhere --data_dir .", 2, "--source is nowhere: there is no such folder"),
-        ("folder --source . --data_dir .", 1, "holds 0 class folder"),
+        ("folder --source nowhere --data_dir .", 2, "--source is nowhere: no such folder"),
+        ("folder --source . --data_dir .", 1, "has 0 class folder"),
         ("tfds cifar11_sample --data_dir .", 2, "did you mean cifar10_sample"),
         ("tfds cifar10_sample --data_dir . --name 9-lives", 2, "use letters, digits and underscores"),
         ("tfds cifar10_sample --data_dir . --threads 0", 2, "--threads is 0: use 1 or more"),

@@ -224,10 +224,10 @@ def test_variants_and_summary_are_tables():
         ("train --optimizer.learning_rate fast", "Error parsing --optimizer.learning_rate: .*'fast'"),
         ("train --optimizer.learning_rate -1", "optimizer.learning_rate is -1.0: use a number above 0"),
         ("train --data.dataset cifar11_sample", "unknown data set 'cifar11_sample': did you mean cifar10_sample"),
-        ("train --data.dataset ./nowhere", "there is no such folder"),
+        ("train --data.dataset ./nowhere", "no such folder"),
         ("train --model.classes 11", "model.classes is 11: two towers cannot share it, use --devices 1"),
         ("train --model.classes 4", "model.classes is 4: .* has 10 classes, use at least as many"),
-        ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot share it"),
+        ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot divide it"),
         ("train --model.image_size 40", "data.image_size is 32: use at least 40"),
         ("train --devices 3", "--devices is 3"),
         ("train --seed 99999999999", "seed is 99999999999: use 0 to 4294967295"),
@@ -256,7 +256,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
         ("predict nowhere cat.jpg", "nowhere: no such file or folder"),
         ("train --workdir broken", "config.json: cannot be read"),
         ("train --workdir bare", "no run is here"),
-        ("train --data.dataset ./few", "holds 1 class folder"),
+        ("train --data.dataset ./few", "has 1 class folder"),
     ],
 )
 def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, message):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from alexnet_jax.config import DataConfig
-from alexnet_jax.data.sources import open_dataset
+from alexnet_jax.data.dataset import open_dataset
 
 SIZE = 24
 

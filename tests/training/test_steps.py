@@ -9,7 +9,7 @@ import pytest
 import alexnet_jax
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import AugmentConfig, TrainConfig
-from alexnet_jax.data.sources import Source
+from alexnet_jax.data.source import Source
 from alexnet_jax.training.evaluation import evaluate_ensemble
 from alexnet_jax.training.metrics import summarize
 from alexnet_jax.training.parallel import choose_layout

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from alexnet_jax.data.sources import DataSet, Example, Source
+from alexnet_jax.data.source import DataSet, Example, Source
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import IO
 
 from alexnet_jax.data.images import decode_image
 from alexnet_jax.data.prepare.collection import Collection, Item, Portion, fingerprint
-from alexnet_jax.data.sources import Example
+from alexnet_jax.data.source import Example
 from alexnet_jax.errors import AlexNetError, first_line
 
 TRAINING_TAR = "ILSVRC2012_img_train.tar"

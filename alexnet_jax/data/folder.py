@@ -1,0 +1,169 @@
+"""Folders of class folders with image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from alexnet_jax.config import DataConfig
+from alexnet_jax.data.images import UnreadableImageError, decode_image
+from alexnet_jax.data.source import DataSet, Example, Source, hold_out
+from alexnet_jax.data.synsets import readable_names
+from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.hints import command
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+_SUFFIXES_TEXT = ", ".join(IMAGE_SUFFIXES)
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """The image files of one split, with their labels."""
+
+    root: Path
+    """The folder of the data set."""
+    folder: Path
+    """The folder of the split, which holds the class folders."""
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    size: int
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Example:
+        try:
+            image = decode_image(self.files[index], self.size, self.channels)
+        except UnreadableImageError as error:
+            prepare = command("prepare", "folder", "--source", self.root, "--data_dir", "DIRECTORY")
+            remedy = f"remove or replace it, or leave all damaged images out with `{prepare}`"
+            raise UnreadableImageError(error.where, error.reason, remedy) from error
+        return {"image": image, "label": np.int32(self.labels[index])}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(size, size, channels)."""
+        return self.size, self.size, self.channels
+
+    def name(self, index: int) -> str:
+        """The path relative to the folder of the split."""
+        return self.files[index].relative_to(self.folder).as_posix()
+
+    def __repr__(self) -> str:
+        return f"FolderSource({self.folder}, {len(self.files)} files)"
+
+
+def is_image_folder(dataset: str) -> bool:
+    """Whether ``dataset`` is the path of a folder of class folders, as opposed to a TFDS data set."""
+    folder = Path(dataset).expanduser()
+    return folder.is_dir() and not (folder / "dataset_info.json").exists()
+
+
+def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
+    """The data set in ``root``: class folders, or ``train`` and ``test`` folders that hold them.
+
+    Args:
+        root: the folder.
+        config: the names of the splits, and the fraction to hold out as the test set if ``root`` has no such folders.
+        channels: 3 for RGB, 1 for grey.
+
+    Raises:
+        AlexNetError: a split or the images of a split are missing.
+        UsageError: ``config`` asks for a validation split that ``root`` cannot have.
+
+    """
+    train = root / config.train_split
+    has_splits = train.is_dir()
+    class_names = _class_names(train if has_splits else root)
+    if has_splits:
+        test = root / config.test_split
+        if not test.is_dir():
+            raise AlexNetError(f"{root}: has {train.name}/ but no {test.name}/; add it, or pass --data.test_split")
+        folders = [train, test, *([root / config.validation_split] if config.validation_split else [])]
+    elif config.validation_split:
+        raise UsageError(f"data.validation_split is {config.validation_split!r}: {root} has no {train.name}/ beside it")
+    else:
+        folders = [root]
+
+    listings = [_list_files(folder, class_names) for folder in folders]
+    sources = [_source(root, listing, config.image_size, channels) for listing in listings]
+    notes = tuple(_notes(root, listings))
+    names = readable_names(class_names)
+    if has_splits:
+        return DataSet(sources[0], sources[1], sources[2] if config.validation_split else None, names, root, notes)
+    rest, held_out = hold_out(sources[0], config.test_fraction, (config.split_seed, 1))
+    return DataSet(rest, held_out, None, names, root, notes)
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What the class folders of one split hold."""
+
+    folder: Path
+    images: list[tuple[Path, int]] = field(default_factory=list)
+    """Image files, by their suffix, and their labels."""
+    other_files: list[Path] = field(default_factory=list)
+    empty_classes: list[Path] = field(default_factory=list)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+    if len(names) < 2:
+        raise AlexNetError(f"{folder}: has {len(names)} class folder(s); make one folder for each class, at least two")
+    return names
+
+
+def _list_files(folder: Path, class_names: tuple[str, ...]) -> _Listing:
+    if not folder.is_dir():
+        raise AlexNetError(f"{folder}: no such folder; make it, or name another split")
+    unknown = set(_class_names(folder)) - set(class_names)
+    if unknown:
+        raise AlexNetError(f"{folder}: has a class {min(unknown)!r} that the training folder does not have; remove it")
+    listing = _Listing(folder)
+    for label, name in enumerate(class_names):
+        entries = sorted((folder / name).glob("**/*"))
+        images = [(entry, label) for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
+        listing.images.extend(images)
+        listing.other_files.extend(entry for entry in entries if _is_other_file(entry))
+        if not images:
+            listing.empty_classes.append(folder / name)
+    return listing
+
+
+def _is_other_file(entry: Path) -> bool:
+    return entry.suffix.lower() not in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+
+
+def _source(root: Path, listing: _Listing, size: int, channels: int) -> FolderSource:
+    if not listing.images:
+        raise AlexNetError(
+            f"{listing.folder}: its class folders have no images; put files ending in {_SUFFIXES_TEXT} there"
+        )
+    files, labels = zip(*listing.images, strict=True)
+    return FolderSource(root, listing.folder, files, labels, size, channels)
+
+
+def _notes(root: Path, listings: list[_Listing]) -> Iterator[str]:
+    """At most one note: which files are ignored, and which classes have no images."""
+    other_files = [file for listing in listings for file in listing.other_files]
+    empty_classes = [folder for listing in listings for folder in listing.empty_classes]
+    parts = []
+    if other_files:
+        parts.append(
+            f"{len(other_files):,} file(s) ignored ({_first(root, other_files)}); convert them to {_SUFFIXES_TEXT}"
+        )
+    if empty_classes:
+        parts.append(f"{len(empty_classes):,} class folder(s) without images ({_first(root, empty_classes)}); add some")
+    if parts:
+        yield f"{root}: {', and '.join(parts)}, or remove them"
+
+
+def _first(root: Path, paths: list[Path]) -> str:
+    """The first few of ``paths``, relative to ``root``."""
+    names = [path.relative_to(root).as_posix() for path in paths[:_MAX_NAMED]]
+    return ", ".join([*names, "..."] if len(paths) > _MAX_NAMED else names)

@@ -1,0 +1,95 @@
+"""Examples by index, and the data set that several such sources form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alexnet_jax.errors import UsageError
+
+Example = dict[str, Any]
+"""``image``: uint8 (size, size, channels); ``label``: int32."""
+
+
+class Source(ABC):
+    """Decoded examples by index, in a fixed order. Grain requires a ``repr`` that identifies the examples."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Example:
+        """The decoded example at ``index``."""
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> tuple[int, int, int]:
+        """The shape of every image: (size, size, channels)."""
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """A name by which a person finds the example at ``index``."""
+
+
+@dataclass(frozen=True)
+class Part(Source):
+    """The examples of ``source`` at ``indices``."""
+
+    source: Source
+    indices: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.source[int(self.indices[index])]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As in ``source``."""
+        return self.source.image_shape
+
+    def name(self, index: int) -> str:
+        """As in ``source``."""
+        return self.source.name(int(self.indices[index]))
+
+    def __repr__(self) -> str:
+        return f"Part({self.source!r}, {len(self.indices)} examples)"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The splits of a data set."""
+
+    train: Source
+    test: Source
+    validation: Source | None
+    class_names: tuple[str, ...]
+    where: Path
+    """The directory that holds it."""
+    notes: tuple[str, ...] = ()
+    """What a user should know about it, such as files that were ignored."""
+
+
+def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Part, Part]:
+    """Splits ``source`` at random. Both parts keep its order.
+
+    Args:
+        source: the examples to split.
+        fraction: of the examples, for the second part. It gets at least one.
+        seed: of the random choice.
+
+    Raises:
+        UsageError: nothing is left for the first part.
+
+    """
+    order = np.random.default_rng(seed).permutation(len(source))
+    count = max(1, round(fraction * len(source)))
+    if count >= len(source):
+        raise UsageError(f"a fraction of {fraction} is all of the {len(source)} images: hold out less, or add images")
+    return Part(source, np.sort(order[count:])), Part(source, np.sort(order[:count]))

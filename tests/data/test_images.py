@@ -1,0 +1,87 @@
+"""Decoding."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax.data.images import UnreadableImageError, decode_image
+from alexnet_jax.errors import AlexNetError
+
+
+def encode(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *(("JPEG", mode) for mode in ("RGB", "L", "CMYK")),
+        *(("PNG", mode) for mode in ("RGB", "L", "RGBA", "P", "LA")),
+        *(("WEBP", mode) for mode in ("RGB", "RGBA")),
+    ],
+)
+def test_decode_converts_every_mode(kind, mode):
+    image = Image.new("RGB", (50, 40), (200, 100, 50)).convert(mode)
+    for channels in (1, 3):
+        pixels = decode_image(encode(image, kind), 24, channels)
+        assert pixels.shape == (24, 24, channels)
+        grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+        expected = [grey] * 3 if mode in ("L", "LA") else [200, 100, 50]
+        np.testing.assert_allclose(pixels[12, 12], expected if channels == 3 else [grey], atol=6)
+
+
+def test_decode_scales_the_shorter_side_and_crops_the_centre():
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[:, 20:60] = 255  # exactly the central square
+    assert decode_image(encode(Image.fromarray(pixels), "PNG"), 20, 3)[1:-1, 1:-1].min() == 255
+
+
+def test_decode_keeps_images_of_the_right_size():
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(decode_image(encode(Image.fromarray(pixels), "PNG"), 32, 3), pixels)
+
+
+def test_decode_rotates_a_photo_as_its_metadata_say():
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:16] = 255  # the upper half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    rotated = decode_image(encode(Image.fromarray(pixels), "JPEG", exif=exif), 32, 3)
+    assert rotated[:, 20:].min() > 200
+    assert rotated[:, :12].max() < 50
+
+
+def test_unreadable_file_is_named(tmp_path):
+    file = tmp_path / "cat.jpg"
+    file.write_bytes(b"not an image")
+    with pytest.raises(AlexNetError) as raised:
+        decode_image(file, 32, 3)
+    assert str(raised.value) == f"{file}: not a readable image (cannot identify the format); remove or replace it"
+
+
+def test_truncated_jpeg_is_refused():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    intact = encode(Image.fromarray(pixels), "JPEG")
+    with pytest.raises(UnreadableImageError, match="not a readable image"):
+        decode_image(intact[: len(intact) // 2], 32, 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_metadata_raise_no_other_error():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x011A] = 6, "maker", (72, 1)
+    intact = encode(Image.new("RGB", (32, 24)), "JPEG", exif=exif)
+    start, rng = intact.find(b"Exif\0\0") + 6, np.random.default_rng(0)
+    for _ in range(600):
+        damaged = bytearray(intact)
+        for place in rng.integers(start, start + len(exif.tobytes()) - 6, 3):
+            damaged[place] = rng.integers(256)
+        with contextlib.suppress(UnreadableImageError):
+            decode_image(bytes(damaged), 16, 3)
