@@ -17,7 +17,7 @@ import numpy as np
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.runtime import use_virtual_devices
-from alexnet_jax.weights.files import read_weights
+from alexnet_jax.weights.read import read_weights
 
 PHOTOS = 64
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import layer_shapes
-from alexnet_jax.weights.recognize import torchvision_names
+from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import write_imagenet
 from tests.helpers.torch_files import Stored, tensor, zipped

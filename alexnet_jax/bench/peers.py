@@ -128,7 +128,7 @@ def _write_task(folder: Path, net: OwnNet) -> None:
     """What a peer reads: the config, the weights in both layouts' terms, images as floats, labels."""
     (folder / "config.json").write_text(config_to_json(net.config))
     arrays = {"images": net.crops, "labels": net.batch["label"]}
-    trees = {"ours": net.params, "channels_first": to_channels_first(net.params, net.config.model, bgr=False)}
+    trees = {"ours": net.params, "channels_first": to_channels_first(net.params, net.config.model, is_bgr=False)}
     for layout, layers in trees.items():
         arrays |= {f"{layout}/{name}/{kind}": array for name, layer in layers.items() for kind, array in layer.items()}
     np.savez(folder / "arrays.npz", allow_pickle=False, **{name: np.asarray(array) for name, array in arrays.items()})

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parsed = parse(ConvertArguments, arguments, "convert")
     from alexnet_jax.commands.trained import load_weights_of
     from alexnet_jax.console.tables import describe_net
-    from alexnet_jax.weights.files import write_weights
+    from alexnet_jax.weights.safetensors import write_weights
 
     weights = load_weights_of(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)
     write_weights(weights, parsed.destination, parsed.layout)

@@ -100,11 +100,11 @@ def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
 
 def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
     from alexnet_jax.runtime import use_virtual_devices
-    from alexnet_jax.weights.files import read_weights
-    from alexnet_jax.weights.transfer import config_for
+    from alexnet_jax.weights.fine_tuning import fine_tuning_config
+    from alexnet_jax.weights.read import read_weights
 
     use_virtual_devices()
-    return replace(config_for(read_weights(path), config), init=str(path))
+    return replace(fine_tuning_config(read_weights(path), config), init=str(path))
 
 
 def _workdir(parsed: TrainArguments) -> RunDirectory:

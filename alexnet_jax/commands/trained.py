@@ -12,7 +12,8 @@ from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.training.checkpoint import Which
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.weights.files import Weights, read_weights
+from alexnet_jax.weights.read import read_weights
+from alexnet_jax.weights.weights import Weights
 
 
 @dataclass(frozen=True)

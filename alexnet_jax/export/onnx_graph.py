@@ -24,7 +24,7 @@ _OPSET, _IR_VERSION = 13, 7
 
 def onnx_model(config: TrainConfig, state: TrainState) -> onnx.ModelProto:
     """The graph from uint8 ``images`` as stored to ``logits``, with the shape of every value between."""
-    graph = _Graph(config.model, to_channels_first(state.params, config.model, bgr=False))
+    graph = _Graph(config.model, to_channels_first(state.params, config.model, is_bgr=False))
     x = graph.crop("images", config, state)
     for layer in config.model.layers():
         x = graph.layer(layer, x)

@@ -33,8 +33,8 @@ from alexnet_jax.training.run_directory import Row, RunDirectory
 from alexnet_jax.training.schedule import observe_error
 from alexnet_jax.training.state import TrainState, create_train_state, train_state_form
 from alexnet_jax.training.steps import Metrics
-from alexnet_jax.weights.files import read_weights
-from alexnet_jax.weights.transfer import begin_with
+from alexnet_jax.weights.fine_tuning import start_from
+from alexnet_jax.weights.read import read_weights
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _create(config: TrainConfig, data: DataSet, say: Callable[[str], None]) -> T
         per_pixel = config.augment.mean == "image"
         return create(first_key, training_statistics(data, config.data, config.model.channels, per_pixel))
     weights = read_weights(Path(config.init), warn=say)
-    return begin_with(weights, create(first_key, weights.statistics), config, say)
+    return start_from(weights, create(first_key, weights.statistics), config, say)
 
 
 def _keys(config: TrainConfig) -> tuple[jax.Array, jax.Array]:

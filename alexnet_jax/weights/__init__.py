@@ -1,1 +1,1 @@
-"""Weights of other programs: how they lay out the same parameters."""
+"""Reading and writing the weights of this project, PyTorch and Caffe."""

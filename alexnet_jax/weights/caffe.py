@@ -1,209 +1,92 @@
-"""Layers and mean images out of Caffe's binary protobuf files, without Caffe.
-
-There are two formats: the current one and V1, with other fields and with numbers for layer types. Caffe's own
-``upgrade_proto.cpp`` says what V1's types are called now.
-"""
+"""Caffe's nets: which of its AlexNets a file holds, and conversion to this project's parameters."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
-from jaxtyping import Float
 
-from alexnet_jax.errors import AlexNetError, first_line, printable
-from alexnet_jax.weights.caffe_schema import message_class
+from alexnet_jax.config import LocalResponseNorm, ModelConfig
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.preprocessing.statistics import caffe_statistics
+from alexnet_jax.presets import imagenet_caffe
+from alexnet_jax.variants import variant
+from alexnet_jax.weights.caffe_file import CaffeLayer, CaffeNet, read_caffemodel, read_mean
+from alexnet_jax.weights.channels_first import Layers
+from alexnet_jax.weights.recognize import layers_in_order, with_widths
+from alexnet_jax.weights.weights import Weights, weights_of_another_program
 
-_V1_KINDS = {
-    1: "Accuracy",
-    3: "Concat",
-    4: "Convolution",
-    5: "Data",
-    6: "Dropout",
-    8: "Flatten",
-    12: "ImageData",
-    14: "InnerProduct",
-    15: "LRN",
-    17: "Pooling",
-    18: "ReLU",
-    19: "Sigmoid",
-    20: "Softmax",
-    21: "SoftmaxWithLoss",
-    22: "Split",
-    23: "TanH",
-    24: "WindowData",
-    25: "Eltwise",
-    26: "Power",
-    29: "MemoryData",
-    32: "DummyData",
-    33: "Slice",
-    34: "MVN",
-}
-_AXES = {"Convolution": 4, "InnerProduct": 2}
-"""Of the kernel; biases have one."""
-_REGIONS = {0: "ACROSS_CHANNELS", 1: "WITHIN_CHANNEL"}
-_POOLS = {0: "MAX", 1: "AVE", 2: "STOCHASTIC"}
-_MOST_AXES = 32  # of Caffe's arrays
-_MOST_LAYERS = 10_000  # empty ones take two bytes in a file and hundreds in memory
-_MOST_BYTES = 2**31  # of a protobuf message
+_OPERATIONS = {"ReLU": "relu", "TanH": "tanh", "LRN": "local_response_norm", "Pooling": "max_pool"}
 
 
-@dataclass(frozen=True, eq=False)
-class CaffeLayer:
-    """One layer of a net, as its file describes it."""
+def read_caffe_weights(path: Path, model: ModelConfig | None, mean: Path | None = None) -> Weights:
+    """Reads a ``.caffemodel`` file.
 
-    name: str
-    kind: str
-    """Caffe's name for the type: Convolution, LRN, Pooling, InnerProduct, ReLU ..."""
-    arrays: tuple[np.ndarray, ...]
-    """Kernel (out, in / group, height, width) or (out, in), then bias (out,); for other kinds as stored. Read-only."""
-    settings: Mapping[str, int | float | str]
-    """What tells nets apart, with Caffe's defaults where the file leaves them out. LRN: local_size, alpha, beta, k,
-    norm_region. Convolution: kernel_size, stride, pad, dilation, group. Pooling: pool, kernel_size, stride, pad.
-    Where two sides differ, kernel_h and kernel_w stand for kernel_size, and so on."""
+    Args:
+        path: the file.
+        model: the net, or None to recognise it by its operations. Its widths are those of the file.
+        mean: the mean image that the net was trained with, a ``.binaryproto`` file. None means Caffe's usual channel
+            means.
 
+    Raises:
+        AlexNetError: a file cannot be read, or holds another net.
 
-@dataclass(frozen=True, eq=False)
-class CaffeNet:
-    """What a .caffemodel file holds."""
-
-    layers: tuple[CaffeLayer, ...]
-    """In the order of the file."""
-    image_size: int | None
-    """Side in pixels of the square images that the net reads, where the file says it."""
-
-
-def read_caffemodel(path: Path) -> CaffeNet:
-    """The net in Caffe's binary file ``path``, of the current format or V1.
-
-    Raises AlexNetError where the file is none, is damaged, or a layer lacks its kernel or bias.
     """
-    try:
-        net = _parse(path, "NetParameter")
-        stored = net.layer or net.layers
-        if len(stored) > _MOST_LAYERS:
-            raise AlexNetError(f"holds {len(stored):,} layers, more than any net has; fetch it again")
-        layers = tuple(_layer(layer) for layer in stored)
-        if not any(layer.arrays for layer in layers):
-            raise AlexNetError("holds no layer with weights; give a .caffemodel that Caffe has saved")
-    except AlexNetError as error:
-        raise AlexNetError(f"{path.name}: {error}") from error
-    return CaffeNet(layers, next(_image_sizes(net, stored), None))
+    net = read_caffemodel(path)
+    layers = _layers(net)
+    model = with_widths(_recognize(net) if model is None else model, layers)
+    if net.image_size is not None:
+        model = replace(model, image_size=net.image_size)
+    statistics = caffe_statistics(None if mean is None else read_mean(mean))
+    return weights_of_another_program(imagenet_caffe(), model, layers, statistics, is_bgr=True)
 
 
-def read_mean(path: Path) -> Float[np.ndarray, "height width channels"]:
-    """The mean image in Caffe's .binaryproto file ``path``, float32, its colours in the order red, green, blue.
-
-    Raises AlexNetError where the file is none or is damaged.
-    """
-    try:
-        image = _without_leading_ones(_array(_parse(path, "BlobProto"), "the mean image"), 3)
-        if image.ndim != 3 or len(image) != 3:
-            raise AlexNetError(f"has the shape {image.shape}, not (3, height, width); give a mean of colour images")
-    except AlexNetError as error:
-        raise AlexNetError(f"{path.name}: {error}") from error
-    return np.ascontiguousarray(image[::-1].transpose(1, 2, 0), np.float32)
+def _layers(net: CaffeNet) -> Layers:
+    """The layers by their order: users who fine-tune a net rename its last layer."""
+    convs = [_kernel_and_bias(layer) for layer in net.layers if layer.kind == "Convolution"]
+    dense = [_kernel_and_bias(layer) for layer in net.layers if layer.kind == "InnerProduct"]
+    return layers_in_order(convs, dense)
 
 
-def _parse(path: Path, message: str) -> Any:
-    try:
-        if path.stat().st_size >= _MOST_BYTES:
-            raise AlexNetError("is of 2 GiB or more, which no file of Caffe is; give a smaller one")
-        return message_class(message).FromString(path.read_bytes())
-    except OSError as error:
-        raise AlexNetError(f"cannot be read ({error.strerror or first_line(error)})") from error
-    except DecodeError as error:
-        raise AlexNetError("is cut off, or not a binary file of Caffe; fetch it again") from error
+def _kernel_and_bias(layer: CaffeLayer) -> dict[str, np.ndarray]:
+    if len(layer.arrays) == 1:
+        return {"kernel": layer.arrays[0]}
+    kernel, bias = layer.arrays
+    return {"kernel": kernel, "bias": bias}
 
 
-def _layer(layer: Any) -> CaffeLayer:
-    is_v1 = layer.DESCRIPTOR.name == "V1LayerParameter"
-    if is_v1 and layer.HasField("layer"):
-        raise AlexNetError("is of Caffe's first format; convert it with Caffe's upgrade_net_proto_binary")
-    name = layer.name.decode(errors="replace")
-    kind = _V1_KINDS.get(layer.type, f"V1 type {layer.type}") if is_v1 else layer.type.decode(errors="replace")
-    return CaffeLayer(name, kind, _arrays(layer, printable(name), kind), _settings(layer, kind))
+def _recognize(net: CaffeNet) -> ModelConfig:
+    """The variant with the operations of ``net`` in their order, with the constants of the file's normalisation."""
+    for name in ("caffe_alexnet", "caffenet"):
+        config = variant(name)
+        if [conv.then for conv in config.convs] == _operations(net):
+            return replace(config, local_response_norm=_local_response_norm(net, config))
+    kinds = " ".join(layer.kind for layer in net.layers)
+    raise AlexNetError(f"is neither bvlc_alexnet nor CaffeNet: its layers are {kinds[:200]}")
 
 
-def _arrays(layer: Any, name: str, kind: str) -> tuple[np.ndarray, ...]:
-    arrays = tuple(_array(blob, name) for blob in layer.blobs)
-    if kind not in _AXES:
-        return arrays
-    parameter = layer.convolution_param if kind == "Convolution" else layer.inner_product_param
-    axes = (_AXES[kind], 1) if parameter.bias_term else (_AXES[kind],)
-    if len(arrays) != len(axes):
-        raise AlexNetError(f"{name} has {len(arrays)} arrays, not {len(axes)}; give a .caffemodel that Caffe has saved")
-    arrays = tuple(_without_leading_ones(array, count) for array, count in zip(arrays, axes, strict=True))
-    if tuple(array.ndim for array in arrays) != axes:
-        raise AlexNetError(f"{name} has arrays of {[array.ndim for array in arrays]} axes, not {list(axes)}")
-    if kind == "InnerProduct" and parameter.transpose:
-        return (arrays[0].T, *arrays[1:])
-    return arrays
+def _operations(net: CaffeNet) -> list[tuple[str, ...]]:
+    """The operations after each convolution, by this project's names."""
+    operations: list[list[str]] = []
+    for layer in net.layers:
+        if layer.kind == "Convolution":
+            operations.append([])
+        elif layer.kind == "InnerProduct":
+            break
+        elif operations and layer.kind in _OPERATIONS:
+            operations[-1].append(_OPERATIONS[layer.kind])
+    return [tuple(names) for names in operations]
 
 
-def _without_leading_ones(array: np.ndarray, axes: int) -> np.ndarray:
-    """V1 gives every array four axes: a kernel (1, 1, out, in), a bias (1, 1, 1, out)."""
-    while array.ndim > axes and len(array) == 1:
-        array = array[0]
-    return array
-
-
-def _array(blob: Any, where: str) -> np.ndarray:
-    shape = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
-    parts, dtype = (blob.double_data, "<f8") if blob.double_data else (blob.data, "<f4")
-    numbers = b"".join(parts)
-    sound = len(shape) <= _MOST_AXES and all(size > 0 for size in shape)
-    if not sound or math.prod(shape) * np.dtype(dtype).itemsize != len(numbers):
-        raise AlexNetError(f"{where} is damaged: its shape does not fit its {len(numbers):,} bytes; fetch it again")
-    return np.frombuffer(numbers, dtype).reshape(shape)
-
-
-def _settings(layer: Any, kind: str) -> dict[str, int | float | str]:
-    if kind == "LRN":
-        norm = layer.lrn_param
-        numbers = {name: _decimal(getattr(norm, name)) for name in ("alpha", "beta", "k")}
-        region = _REGIONS.get(norm.norm_region, f"region {norm.norm_region}")
-        return {"local_size": norm.local_size, **numbers, "norm_region": region}
-    if kind == "Convolution":
-        conv = layer.convolution_param
-        dilation = {"dilation": max(conv.dilation, default=1)}
-        return {**_windows(conv), **dilation, "group": conv.group}
-    if kind == "Pooling":
-        pool = layer.pooling_param
-        return {"pool": _POOLS.get(pool.pool, f"pool {pool.pool}"), **_windows(pool)}
-    return {}
-
-
-def _decimal(number: float) -> float:
-    """The shortest decimal that is ``number`` in float32, as somebody wrote it: 0.0001 and not 9.999999747e-05."""
-    return float(str(np.float32(number)))
-
-
-def _windows(parameter: Any) -> dict[str, int | float | str]:
-    settings: dict[str, int | float | str] = {}
-    for name, stem, default in (("kernel_size", "kernel", 0), ("stride", "stride", 1), ("pad", "pad", 0)):
-        sides = (getattr(parameter, name), getattr(parameter, f"{stem}_h"), getattr(parameter, f"{stem}_w"))
-        both, height, width = (list(side) for side in sides)
-        sizes = both or height + width or [default]
-        same = len(set(sizes)) == 1
-        settings |= {name: sizes[0]} if same else {f"{stem}_h": sizes[0], f"{stem}_w": sizes[-1]}
-    return settings
-
-
-def _image_sizes(net: Any, layers: Any) -> Iterator[int]:
-    """The sides that the file names: of crops, then of square images."""
-    for layer in layers:
-        for parameter in (layer.transform_param, layer.data_param, layer.image_data_param):
-            if parameter.crop_size:
-                yield parameter.crop_size
-    shapes = [net.input_dim[:4], *(shape.dim for shape in net.input_shape)]
-    if net.layer:
-        shapes += [shape.dim for layer in layers for shape in layer.input_param.shape]
-    for shape in shapes:
-        if len(shape) == 4 and shape[2] == shape[3] > 0:
-            yield shape[3]
+def _local_response_norm(net: CaffeNet, config: ModelConfig) -> LocalResponseNorm:
+    settings = next(layer.settings for layer in net.layers if layer.kind == "LRN")
+    if settings["norm_region"] != "ACROSS_CHANNELS":
+        raise AlexNetError(f"normalises {settings['norm_region']}, and AlexNet normalises across channels")
+    return replace(
+        config.local_response_norm,
+        size=int(settings["local_size"]),
+        k=float(settings["k"]),
+        alpha=float(settings["alpha"]),
+        beta=float(settings["beta"]),
+    )

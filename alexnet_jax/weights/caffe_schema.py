@@ -1,6 +1,6 @@
-"""The part of Caffe's protobuf messages that this package reads.
+"""The protobuf schema of the parts of Caffe's files that this package reads.
 
-Field numbers and defaults are those of Caffe 1.0's ``caffe.proto``; protobuf skips the fields that are not here.
+Field numbers and defaults are those of ``caffe.proto`` in Caffe 1.0. Protobuf skips fields that are not listed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _Field = descriptor_pb2.FieldDescriptorProto
 
-# Each field's number and type, then "*" where it repeats, or its default. Enums are the int32 that they are in the
-# file. Packed numbers are declared as the bytes that they are there, so that 61 million of them become one NumPy array
-# and not as many Python floats. Names are bytes as well: they need not be UTF-8. Sizes all repeat, as some messages
-# have one for both sides and others several.
+# By field: its number, its type, and "*" for a repeated field or else its default.
+# Enums are int32, as on the wire. Packed numbers are bytes, so that 61 million of them become one NumPy array and not
+# Python floats. Names are bytes, because they may not be UTF-8. Sizes are repeated, because some messages have one for
+# both sides and some have two.
 _MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
     "BlobShape": {"dim": (1, "int64", "*")},
     "BlobProto": {
@@ -62,7 +62,7 @@ _MESSAGES: dict[str, dict[str, tuple[Any, ...]]] = {
     "InnerProductParameter": {"bias_term": (2, "bool", "true"), "transpose": (6, "bool")},
     "InputParameter": {"shape": (1, "BlobShape", "*")},
     "TransformationParameter": {"crop_size": (3, "uint32")},
-    "DataParameter": {"crop_size": (5, "uint32")},  # before there was a transform_param
+    "DataParameter": {"crop_size": (5, "uint32")},  # used before transform_param existed
     "LayerParameter": {
         "name": (1, "bytes"),
         "type": (2, "bytes"),
@@ -117,10 +117,10 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 
 def message_class(name: str) -> Any:
-    """The protobuf class of Caffe's message ``name``, such as NetParameter."""
+    """The protobuf class of a Caffe message, such as ``NetParameter``."""
     return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"caffe.{name}"))
 
 
-# a pool of its own: the default one may hold a real Caffe's messages of the same names
+# Not the default pool, where an installed Caffe may have registered messages of the same names.
 _pool = descriptor_pool.DescriptorPool()
 _pool.Add(_file())

@@ -1,8 +1,8 @@
-"""Between this project's parameter tree and the layout that Caffe and PyTorch share.
+"""Conversion between this project's parameters and the memory format that PyTorch and Caffe share.
 
-Theirs holds kernels as (out, in / groups, height, width) and (out, in), and flattens an image channel by channel; ours
-holds (height, width, in / groups, out) and (in, out), and flattens it pixel by pixel. Caffe's first layer also reads
-blue, green and red in that order.
+There, kernels are (out, in / groups, height, width) and (out, in), and the first dense layer reads an image flattened
+channel by channel. Here, kernels are (height, width, in / groups, out) and (in, out), and it reads the image flattened
+pixel by pixel. Caffe's first layer also reads colours in the order blue, green, red.
 """
 
 from __future__ import annotations
@@ -16,75 +16,85 @@ from alexnet_jax.config import ModelConfig
 from alexnet_jax.errors import AlexNetError
 
 Layers = dict[str, dict[str, np.ndarray]]
-"""``kernel`` and ``bias`` by the name of the layer: conv1 ..., fc6 ..."""
+"""``kernel`` and ``bias`` of each layer by its name: ``conv1`` and so on, ``fc6`` and so on."""
 
 
-def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: ModelConfig, bgr: bool) -> Layers:
-    """Parameters of ``config`` in this project's layout, from kernels (out, in, height, width) and (out, in).
+def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: ModelConfig, *, is_bgr: bool) -> Layers:
+    """The parameter tree of ``config`` from channels-first layers.
 
-    Raises AlexNetError for a layer that is missing or has another shape.
+    Args:
+        layers: kernels as (out, in / groups, height, width) and (out, in), biases as (out,).
+        config: the net.
+        is_bgr: whether the first layer reads blue, green, red.
+
+    Returns:
+        Kernels as (height, width, in / groups, out) and (in, out), float32, the first layer reading RGB.
+
+    Raises:
+        AlexNetError: a layer is missing or has another shape.
+
     """
     params = {}
     for name, shape in layer_shapes(config).items():
         if name not in layers:
-            raise AlexNetError(f"{name} is missing: the weights hold {', '.join(layers)}")
+            raise AlexNetError(f"{name} is missing: the weights have {', '.join(layers)}")
         kernel, bias = np.asarray(layers[name]["kernel"]), np.asarray(layers[name]["bias"])
         if kernel.shape != shape or bias.shape != shape[:1]:
             raise AlexNetError(f"{name} has the shapes {kernel.shape} and {bias.shape}, not {shape} and {shape[:1]}")
-        if name == "conv1" and bgr:
+        if name == "conv1" and is_bgr:
             kernel = kernel[:, ::-1]
         params[name] = {
-            "kernel": _to_ours(kernel, name, config).astype(np.float32),
+            "kernel": _channels_last(kernel, name, config).astype(np.float32),
             "bias": np.array(bias, np.float32),
         }
     return params
 
 
-def to_channels_first(params: PyTree, config: ModelConfig, bgr: bool) -> Layers:
+def to_channels_first(params: PyTree, config: ModelConfig, *, is_bgr: bool) -> Layers:
     """The inverse of ``from_channels_first``."""
     layers = {}
     for name, shape in layer_shapes(config).items():
-        kernel = _to_theirs(np.asarray(params[name]["kernel"]), name, config).reshape(shape)
-        if name == "conv1" and bgr:
+        kernel = _channels_first(np.asarray(params[name]["kernel"]), name, config).reshape(shape)
+        if name == "conv1" and is_bgr:
             kernel = kernel[:, ::-1]
         layers[name] = {"kernel": np.ascontiguousarray(kernel), "bias": np.asarray(params[name]["bias"])}
     return layers
 
 
 def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Shape of each layer's kernel in the layout of Caffe and PyTorch, in order."""
+    """The channels-first shape of each layer's kernel, in the order of the forward pass."""
     shapes: dict[str, tuple[int, ...]] = {}
-    read = config.channels
+    inputs = config.channels
     for number, conv in enumerate(config.convs, start=1):
-        shapes[f"conv{number}"] = (conv.features, read // conv.groups, conv.kernel_size, conv.kernel_size)
-        read = conv.features
-    read *= _last_size(config) ** 2
+        shapes[f"conv{number}"] = (conv.features, inputs // conv.groups, conv.kernel_size, conv.kernel_size)
+        inputs = conv.features
+    inputs *= _last_image_size(config) ** 2
     widths = [*(dense.features for dense in config.dense), config.classes]
     for name, features in zip(config.dense_names, widths, strict=True):
-        shapes[name] = (features, read)
-        read = features
+        shapes[name] = (features, inputs)
+        inputs = features
     return shapes
 
 
-def _last_size(config: ModelConfig) -> int:
-    """Side in pixels of what the first dense layer reads."""
+def _last_image_size(config: ModelConfig) -> int:
+    """Side in pixels of the image that the first dense layer reads."""
     return list(config.image_sizes())[-1][1]
 
 
-def _to_ours(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
+def _channels_last(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
     if kernel.ndim == 4:
         return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-    if name == config.dense_names[0]:  # reads an image: channels, rows, columns become rows, columns, channels
-        size = _last_size(config)
+    if name == config.dense_names[0]:  # its inputs are an image: (channel, row, column) becomes (row, column, channel)
+        size = _last_image_size(config)
         kernel = kernel.reshape(len(kernel), -1, size, size).transpose(0, 2, 3, 1).reshape(len(kernel), -1)
     return np.ascontiguousarray(kernel.T)
 
 
-def _to_theirs(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
+def _channels_first(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
     if kernel.ndim == 4:
         return kernel.transpose(3, 2, 0, 1)
     kernel = kernel.T
     if name == config.dense_names[0]:
-        size = _last_size(config)
+        size = _last_image_size(config)
         kernel = kernel.reshape(len(kernel), size, size, -1).transpose(0, 3, 1, 2)
     return kernel

@@ -162,7 +162,7 @@ def task_for_a_peer(name):
     # of 70 pixels, where it matters how windows are rounded
     config = bench_config(dataclasses.replace(tiny_model(name), image_size=70), 3)
     net = OwnNet(config, 1)
-    layers = to_channels_first(net.params, config.model, bgr=False)
+    layers = to_channels_first(net.params, config.model, is_bgr=False)
     trees = {"ours": net.params, "channels_first": layers}
     arrays = {f"{tree}/{name}/{kind}": np.asarray(trees[tree][name][kind]) for tree in trees for name in layers
               for kind in ("kernel", "bias")}  # fmt: skip

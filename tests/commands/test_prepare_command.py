@@ -21,7 +21,8 @@ from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.collection import collect_dataset
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.training.state import create_train_state
-from alexnet_jax.weights.files import Weights, write_weights
+from alexnet_jax.weights.safetensors import write_weights
+from alexnet_jax.weights.weights import Weights
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import SIZE, TRAIN, content, opened, write_imagenet
 from tests.helpers.nets import tiny_config, tiny_model

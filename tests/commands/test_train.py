@@ -251,9 +251,9 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("evaluate nowhere", "nowhere: no such file or folder"),
+        ("evaluate nowhere", "nowhere: no such file or directory"),
         ("evaluate empty", "empty: has no checkpoint yet"),
-        ("predict nowhere cat.jpg", "nowhere: no such file or folder"),
+        ("predict nowhere cat.jpg", "nowhere: no such file or directory"),
         ("train --workdir broken", "config.json: cannot be read"),
         ("train --workdir bare", "no run is here"),
         ("train --data.dataset ./few", "has 1 class folder"),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from alexnet_jax.weights.files import read_weights
+from alexnet_jax.weights.read import read_weights
 from tests.helpers.command import alexnet
 from tests.helpers.references import REFERENCES
 
@@ -47,7 +47,7 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_a_run_begins_with_the_file_and_says_that_the_head_is_new(place):
-    assert "begins with net.safetensors, but fc8 is drawn anew: 2 classes, not 10" in (place / "said.txt").read_text()
+    assert "starts from net.safetensors, with a new fc8: 2 classes, not 10" in (place / "said.txt").read_text()
     before, after = read_weights(place / "net.safetensors"), read_weights(place / "run")
     assert after.class_names == ("dark", "light")
     for layer in before.params:
@@ -104,13 +104,17 @@ def test_an_exported_net_gives_the_probabilities_that_predict_prints(place):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("convert", f"{TORCH}.pth", "new.safetensors"), 2, "say which net it is with --variant"),
-        (("convert", "net.safetensors", "net.safetensors"), 2, "net.safetensors: is there already"),
-        (("convert", "said.txt", "new.safetensors"), 2, "said.txt: weights are in work folders or in files ending in"),
+        (("convert", f"{TORCH}.pth", "new.safetensors"), 2, "its shapes are those of no named net: give --variant"),
+        (("convert", "net.safetensors", "net.safetensors"), 2, "net.safetensors: exists already"),
+        (
+            ("convert", "said.txt", "new.safetensors"),
+            2,
+            "said.txt: neither a run directory nor a weights file, which ends in",
+        ),
         (("convert", "photos", "new.safetensors"), 1, "photos: no run is here"),
         (("export", "run", "net.safetensors"), 2, "net.safetensors: is there already"),
-        (("predict", "renamed.pth", "photos/test/dark/0.jpg"), 1, "renamed.pth: is not a file of torch.save"),
-        (("train", "--init", "no.safetensors"), 1, "no.safetensors: no such file or folder"),
+        (("predict", "renamed.pth", "photos/test/dark/0.jpg"), 1, "renamed.pth: was not written by torch.save"),
+        (("train", "--init", "no.safetensors"), 1, "no.safetensors: no such file or directory"),
         (
             ("train", "--init", "net.safetensors", "--variant", "paper"),
             2,

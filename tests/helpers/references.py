@@ -55,7 +55,7 @@ def draw(name, config, seed, batch):
     images = pixels.transpose(0, 2, 3, 1)
     if name in CAFFE:
         images = images[..., ::-1]
-    return from_channels_first(layers, config, bgr=name in CAFFE), jnp.asarray(images), pixels.ravel()[:8]
+    return from_channels_first(layers, config, is_bgr=name in CAFFE), jnp.asarray(images), pixels.ravel()[:8]
 
 
 def difference(found, want):

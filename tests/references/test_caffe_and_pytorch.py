@@ -79,11 +79,11 @@ def test_gradients_and_five_steps(name, monkeypatch):
         losses.append(loss)
         if step == 0:
             assert difference(logits, judge["tiny/logits"]) < 1e-5
-            check_layers(to_channels_first(gradients, config, bgr), judge, "grad", 1e-5)
+            check_layers(to_channels_first(gradients, config, is_bgr=bgr), judge, "grad", 1e-5)
         updates, state = optimizer.update(gradients, state, params, rates=rate)
         params = jax.tree.map(jnp.add, params, updates)
     np.testing.assert_allclose(losses, judge["tiny/losses"], rtol=1e-5)
-    check_layers(to_channels_first(params, config, bgr), judge, "after", 2e-6)
+    check_layers(to_channels_first(params, config, is_bgr=bgr), judge, "after", 2e-6)
 
 
 def check_layers(layers, judge, part, tolerance):
@@ -123,5 +123,5 @@ def check_close(found, want):
 def test_layouts_come_back_exactly(name):
     config = dataclasses.replace(tiny(name), dropout=Dropout())
     params, _, _ = draw(name, config, seed=3, batch=1)
-    again = from_channels_first(to_channels_first(params, config, bgr=True), config, bgr=True)
+    again = from_channels_first(to_channels_first(params, config, is_bgr=True), config, is_bgr=True)
     jax.tree.map(np.testing.assert_array_equal, again, params)

@@ -76,7 +76,7 @@ def our_params():
     weights = judge()[1]
     names = [f"conv{number}" for number in range(1, 6)] + list(MODEL.dense_names)
     layers = {name: {"kernel": weights[f"{name}_w_0"], "bias": weights[f"{name}_b_0"]} for name in names}
-    return from_channels_first(layers, MODEL, bgr=True)
+    return from_channels_first(layers, MODEL, is_bgr=True)
 
 
 def check(found, want):

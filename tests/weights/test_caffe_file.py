@@ -1,3 +1,5 @@
+"""Caffe's binary files: both formats, every field that is read, and damaged files."""
+
 from __future__ import annotations
 
 import struct
@@ -6,7 +8,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.errors import AlexNetError
-from alexnet_jax.weights.caffe import read_caffemodel, read_mean
+from alexnet_jax.weights.caffe_file import read_caffemodel, read_mean
 from alexnet_jax.weights.channels_first import to_channels_first
 from tests.helpers.references import REFERENCES, draw, tiny
 
@@ -16,7 +18,7 @@ MEAN = SAMPLES / "tiny_mean.binaryproto"
 
 
 def field(number, value):
-    """One field as protobuf writes it, whatever our own table says of it."""
+    """A field in protobuf's wire format, independent of the schema of this package."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     if isinstance(value, float):
@@ -64,10 +66,10 @@ def refused(read, path, match):
 
 
 @pytest.mark.parametrize("sample", [CURRENT, V1])
-def test_both_formats_hold_the_drawn_numbers_bit_for_bit(sample):
+def test_both_formats_read_back_bit_for_bit(sample):
     config = tiny("caffe_alexnet")
     params, _, _ = draw("caffe_alexnet", config, seed=1, batch=6)
-    drawn = to_channels_first(params, config, bgr=True)
+    drawn = to_channels_first(params, config, is_bgr=True)
     found = {layer.name: layer.arrays for layer in read_caffemodel(sample).layers if layer.arrays}
     assert list(found) == list(drawn)
     for name, (kernel, bias) in found.items():
@@ -77,7 +79,7 @@ def test_both_formats_hold_the_drawn_numbers_bit_for_bit(sample):
 
 
 @pytest.mark.parametrize("sample", [CURRENT, V1])
-def test_both_formats_tell_the_net_in_the_same_words(sample):
+def test_both_formats_describe_the_same_layers(sample):
     net = read_caffemodel(sample)
     assert net.image_size == 67
     order = "conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 conv3 relu3 conv4 relu4 conv5 relu5 pool5"
@@ -99,14 +101,14 @@ def test_both_formats_tell_the_net_in_the_same_words(sample):
     assert layers["pool5"].settings == {"pool": "MAX", "kernel_size": 3, "stride": 2, "pad": 0}
 
 
-def test_the_mean_image_comes_as_rows_columns_and_rgb():
+def test_mean_image_is_read_as_height_width_rgb():
     noise = 2 * np.random.RandomState(2).standard_normal((1, 3, 67, 67))
     drawn = (np.array([104.91, 119.72, 127.30]).reshape(1, 3, 1, 1) + noise).astype(np.float32)
     found = read_mean(MEAN)
     np.testing.assert_array_equal(found, drawn[0, ::-1].transpose(1, 2, 0), strict=True)
 
 
-def test_settings_that_a_file_names_are_told(tmp_path):
+def test_hyperparameters_of_a_file_are_read(tmp_path):
     conv = field(9, 1) + field(10, 2) + field(11, 3) + field(12, 3) + field(6, 2) + field(18, 2) + field(2, 0)
     kernel = np.zeros((2, 1, 3, 3), np.float32)
     norm = field(1, 3) + field(2, 5e-5) + field(3, 0.5) + field(4, 1) + field(5, 2.0)
@@ -122,7 +124,7 @@ def test_settings_that_a_file_names_are_told(tmp_path):
     assert (other.name, other.kind, other.settings) == ("\ufffd", "Mystery", {})
 
 
-def test_double_numbers_split_numbers_and_transposed_kernels_are_read(tmp_path):
+def test_doubles_split_arrays_and_transposed_kernels_are_read(tmp_path):
     content = dense(blob(KERNEL.astype(np.float64)), blob(BIAS))
     split = field(7, field(1, b"\x03\x04")) + field(5, KERNEL.tobytes()[:20]) + field(5, KERNEL.tobytes()[20:])
     content += dense(split, blob(BIAS)) + dense(blob(np.ascontiguousarray(KERNEL.T)), blob(BIAS), settings=field(6, 1))
@@ -149,13 +151,13 @@ def test_double_numbers_split_numbers_and_transposed_kernels_are_read(tmp_path):
         (b"".join(field(4, size) for size in (10, 3, -1, -1)), None),
     ],
 )
-def test_the_image_size_is_found_wherever_caffe_stored_it(tmp_path, extra, size):
+def test_image_size_is_found_in_every_field_that_caffe_used(tmp_path, extra, size):
     file = write(tmp_path, extra + dense(blob(KERNEL), blob(BIAS)))
     assert read_caffemodel(file).image_size == size
 
 
 @pytest.mark.parametrize(("number", "inner"), [(36, 3), (11, 5), (15, 5)])
-def test_v1_names_its_crop_elsewhere(tmp_path, number, inner):
+def test_image_size_is_found_in_v1_files(tmp_path, number, inner):
     arrays = field(6, v1_blob(KERNEL, (1, 1, 3, 4))) + field(6, v1_blob(BIAS, (1, 1, 1, 3)))
     content = field(2, field(4, "data") + field(5, 5) + field(number, field(inner, 227)))
     content += field(2, field(4, "fc6") + field(5, 14) + arrays) + field(2, field(4, "odd") + field(5, 99))
@@ -167,20 +169,20 @@ def test_v1_names_its_crop_elsewhere(tmp_path, number, inner):
 
 
 @pytest.mark.parametrize("sample", [CURRENT, V1])
-def test_a_net_cut_inside_a_layer_is_refused(tmp_path, sample):
+def test_nets_truncated_inside_a_layer_are_refused(tmp_path, sample):
     content = sample.read_bytes()
     head = content.index(b"conv1")
     kernels = [content.index(name) for name in (b"conv2", b"conv3", b"conv4", b"conv5", b"fc6", b"fc7", b"fc8")]
-    # a cut between two layers cannot be told from a net that was saved with fewer: those here fall inside one
+    # A net truncated between two layers is a valid net with fewer layers, so every cut here is inside one.
     cuts = [*range(0, head, 8), *np.linspace(head, content.index(b"fc8"), 40, dtype=int), *kernels]
     for length in cuts:
-        refused(read_caffemodel, write(tmp_path, content[:length]), "cut off|no layer with weights|damaged|arrays")
+        refused(read_caffemodel, write(tmp_path, content[:length]), "truncated|no layer with weights|damaged|arrays")
 
 
-def test_a_mean_image_cut_anywhere_is_refused(tmp_path):
+def test_truncated_mean_images_are_refused(tmp_path):
     content = MEAN.read_bytes()
     for length in [*range(20), *np.linspace(20, len(content) - 1, 40, dtype=int)]:
-        refused(read_mean, write(tmp_path, content[:length]), "cut off|damaged")
+        refused(read_mean, write(tmp_path, content[:length]), "truncated|damaged")
 
 
 @pytest.mark.parametrize(
@@ -197,12 +199,12 @@ def test_a_mean_image_cut_anywhere_is_refused(tmp_path):
         (dense(blob(KERNEL, (2, 6, 1)), blob(BIAS)), "fc6 has arrays of"),
         (dense(b"", b""), "fc6 is damaged"),
         (field(100, field(1, "relu1") + field(2, "ReLU")), "no layer with weights"),
-        (field(2, field(1, field(1, "conv1"))), "Caffe's first format"),
+        (field(2, field(1, field(1, "conv1"))), "Caffe's V0 format"),
         (field(100, b"") * 10_001, "10,001 layers"),
         (field(100, field(1, "a\nb\x1b") + field(2, "Convolution")), r"a\\nb\\x1b has 0 arrays"),
     ],
 )
-def test_a_net_that_does_not_hold_what_it_says_is_refused(tmp_path, layer, match):
+def test_inconsistent_nets_are_refused(tmp_path, layer, match):
     refused(read_caffemodel, write(tmp_path, layer), match)
 
 
@@ -216,18 +218,18 @@ def test_a_net_that_does_not_hold_what_it_says_is_refused(tmp_path, layer, match
         (blob(np.zeros(48, np.float32)), "shape"),
     ],
 )
-def test_a_mean_image_of_another_shape_is_refused(tmp_path, mean, match):
+def test_mean_images_of_another_shape_are_refused(tmp_path, mean, match):
     refused(read_mean, write(tmp_path, mean), match)
 
 
 @pytest.mark.parametrize("read", [read_caffemodel, read_mean])
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(1000), b"PK\x03\x04" + bytes(100)])
 def test_other_files_are_refused(tmp_path, read, content):
-    refused(read, write(tmp_path, content), "cut off, or not a binary file of Caffe|no layer|damaged")
+    refused(read, write(tmp_path, content), "truncated, or not a binary file of Caffe|no layer|damaged")
     refused(read, tmp_path / "nowhere.caffemodel", "cannot be read")
     refused(read, tmp_path, "cannot be read")
 
 
-def test_nets_and_mean_images_are_not_taken_for_each_other():
+def test_nets_and_mean_images_are_not_confused():
     refused(read_mean, CURRENT, "damaged")
-    refused(read_caffemodel, MEAN, "no layer with weights|cut off")
+    refused(read_caffemodel, MEAN, "no layer with weights|truncated")

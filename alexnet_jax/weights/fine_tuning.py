@@ -1,4 +1,4 @@
-"""A run that begins with the weights of another: fine-tuning."""
+"""Runs that start from the weights of another run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import differences
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.weights.files import Weights
+from alexnet_jax.weights.weights import Weights
 
 
-def config_for(weights: Weights, config: TrainConfig) -> TrainConfig:
-    """``config`` with the net of ``weights`` and the preparation of pixels that it has learned with."""
+def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
+    """``config`` with the net, the stored image size and the normalisation of pixels that ``weights`` had."""
     source = weights.config
     augment = replace(
         config.augment,
@@ -25,21 +25,29 @@ def config_for(weights: Weights, config: TrainConfig) -> TrainConfig:
     return replace(config, model=source.model, data=data, augment=augment)
 
 
-def begin_with(
+def start_from(
     weights: Weights, state: TrainState, config: TrainConfig, say: Callable[[str], None] = lambda line: None
 ) -> TrainState:
-    """``state``, new from ``config``, with the parameters of ``weights``; its classifier stays new for other classes.
+    """A new train state with the parameters of ``weights``.
 
-    ``say`` is told what was taken and what was drawn. Raises UsageError where the nets differ in more than that.
+    Args:
+        weights: where the parameters come from.
+        state: a new state of ``config``. If the number of classes differs, its classifier is kept.
+        config: the run that starts.
+        say: called with a line about what was taken.
+
+    Raises:
+        UsageError: the nets or their normalisation of pixels differ in more than the number of classes.
+
     """
     _check_same_net(weights, config)
     head = config.model.dense_names[-1]
     before, after = weights.config.model.classes, config.model.classes
-    redrawn = {head: state.params[head]} if before != after else {}
-    say(
-        f"begins with {config.init}" + (f", but {head} is drawn anew: {after} classes, not {before}" if redrawn else "")
-    )
-    return state.replace(params=weights.params | redrawn)
+    if before == after:
+        say(f"starts from {config.init}")
+        return state.replace(params=weights.params)
+    say(f"starts from {config.init}, with a new {head}: {after} classes, not {before}")
+    return state.replace(params=weights.params | {head: state.params[head]})
 
 
 def _check_same_net(weights: Weights, config: TrainConfig) -> None:
@@ -47,11 +55,9 @@ def _check_same_net(weights: Weights, config: TrainConfig) -> None:
     for old, new in ((theirs.model, config.model), (theirs.augment, config.augment)):
         for name, before, after in differences(old, new, old.section):
             if old.section == "model." or name in ("augment.mean", "augment.divide_by_stddev"):
-                raise UsageError(
-                    f"{name} is {after!r}: {config.init} has {before!r}, and a run that begins with it must"
-                )
+                raise UsageError(f"{name} is {after!r}: use {before!r}, as {config.init} has it")
     size = weights.config.data.image_size
     if config.augment.mean == "image" and config.data.image_size != size:
         raise UsageError(
-            f"data.image_size is {config.data.image_size}: the mean image in {config.init} has {size} pixels"
+            f"data.image_size is {config.data.image_size}: use {size}, the size of {config.init}'s mean image"
         )

@@ -1,7 +1,8 @@
-"""Tensors out of the files of ``torch.save``, without PyTorch and without running anything that a file holds.
+"""Reads the tensors in files of ``torch.save``, without PyTorch and without running code from the file.
 
-A file is a zip archive (``NAME/data.pkl``, ``NAME/data/KEY``) or, before PyTorch 1.6, a row of pickles with the
-storages behind them. Either way a pickle describes tensors as windows on storages, which lie elsewhere as raw numbers.
+A file is a zip archive (``NAME/data.pkl``, ``NAME/data/KEY``) or, before PyTorch 1.6, a sequence of pickles followed by
+the storages. In both formats, a pickle describes each tensor as a strided view of a storage, and the storages are raw
+numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from alexnet_jax.errors import AlexNetError, first_line, printable
-from alexnet_jax.weights.pickles import ordered_dict, read_pickle
+from alexnet_jax.weights.restricted_pickle import ordered_dict, read_pickle
 
 _DTYPES = {
     "Float": np.float32,
@@ -35,13 +36,15 @@ _DTYPES = {
 }
 
 _ZIP_START = b"PK\x03\x04"
-_LEGACY_NUMBER = 0x1950A86A20F9469CFC6C  # the first two pickles of the older format
+# The values of the first two pickles of the older format.
+_LEGACY_NUMBER = 0x1950A86A20F9469CFC6C
 _LEGACY_VERSION = 1001
-_HEAD = 512  # bytes: they hold that number, and a tar archive's mark
-_TAR_MARK = b"ustar"  # at byte 257 of a tar archive
+_HEAD_BYTES = 512  # enough for that number, or for the magic bytes of a tar archive
+_TAR_MAGIC = b"ustar"
+_TAR_MAGIC_OFFSET = 257
 
-_MOST_AXES = 64  # of a NumPy array
-_DAMAGED = "is damaged, or torch.save did not write it; fetch it again"
+_MAX_AXES = 64  # NumPy's limit
+_DAMAGED = "is damaged, or was not written by torch.save; download it again"
 
 
 class _Storage(NamedTuple):
@@ -51,7 +54,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A window on a storage; offset and stride count its elements."""
+    """A strided view of a storage. Offset and strides are in elements."""
 
     storage: _Storage
     offset: int
@@ -60,12 +63,19 @@ class _Tensor(NamedTuple):
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
-    """The tensors in the PyTorch file ``path`` by name, as read-only arrays of the dtypes that they are stored in.
+    """Reads a state dict.
 
-    Takes a state dict, or a training checkpoint that has one under "state_dict" or "model". The part ``module`` of a
-    name, which DataParallel adds, is left out.
+    Args:
+        path: a file of ``torch.save`` that holds a state dict, or a training checkpoint with one under "state_dict" or
+            "model".
 
-    Raises AlexNetError where the file is not one of PyTorch's, is damaged, or holds more than tensors and plain values.
+    Returns:
+        Read-only arrays by name, with the dtypes of the file. The part ``module``, which DataParallel adds to names,
+        is removed.
+
+    Raises:
+        AlexNetError: the file is not one of PyTorch's, is damaged, or holds more than tensors and plain values.
+
     """
     try:
         with path.open("rb") as file:
@@ -74,7 +84,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         raise AlexNetError(f"{path.name}: {error}") from error
     except OSError as error:
         raise AlexNetError(f"{path.name}: cannot be read ({error.strerror or first_line(error)})") from error
-    # what zipfile makes of a damaged archive has no common class
+    # zipfile's errors about damaged archives have no common class.
     except (
         zipfile.BadZipFile,
         NotImplementedError,
@@ -84,19 +94,19 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         KeyError,
         struct.error,
     ) as error:
-        raise AlexNetError(f"{path.name}: is damaged ({first_line(error)}); fetch it again") from error
+        raise AlexNetError(f"{path.name}: is damaged ({first_line(error)}); download it again") from error
 
 
 def _read(file: BinaryIO) -> dict[str, np.ndarray]:
-    head = file.read(_HEAD)
+    head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head.startswith(_ZIP_START):
         return _read_zip(file)
     if _LEGACY_NUMBER.to_bytes(10, "little") in head:
         return _read_legacy(io.BytesIO(file.read()))
-    if head[257:].startswith(_TAR_MARK):
-        raise AlexNetError("is a tar archive, as the first PyTorch wrote; load and save it with a newer one")
-    raise AlexNetError("is not a file of torch.save; save the model's state_dict() with it")
+    if head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
+        raise AlexNetError("is a tar archive of PyTorch 0.1; load it with PyTorch and save it again")
+    raise AlexNetError("was not written by torch.save; save the model's state_dict() with it")
 
 
 def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
@@ -105,7 +115,7 @@ def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
         names = archive.namelist()
         root = next((name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")), None)
         if root is None:
-            raise AlexNetError("is a zip archive that torch.save did not write; save the model's state_dict() with it")
+            raise AlexNetError("is a zip archive, but not of torch.save; save the model's state_dict() with it")
         order = archive.read(f"{root}byteorder").decode() if f"{root}byteorder" in names else "little"
         value, _ = _unpickle(io.BytesIO(archive.read(f"{root}data.pkl")))
         return _arrays(value, lambda key: archive.read(f"{root}data/{key}"), order)
@@ -113,14 +123,14 @@ def _read_zip(file: BinaryIO) -> dict[str, np.ndarray]:
 
 def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
     if any(entry.compress_type or entry.compress_size != entry.file_size for entry in entries):
-        raise AlexNetError("is compressed, and torch.save does not compress; save the model's state_dict() with it")
-    # entries that overlap, or promise more than the file has, could ask for any amount of memory
+        raise AlexNetError("is compressed, which torch.save never does; save the model's state_dict() with it")
+    # Overlapping entries, or sizes beyond that of the file, could allocate any amount of memory.
     if sum(entry.file_size for entry in entries) > size:
         raise AlexNetError(_DAMAGED)
 
 
 def _read_legacy(stream: BinaryIO) -> dict[str, np.ndarray]:
-    (number, _), (version, _), _ = (_unpickle(stream) for _ in range(3))  # the third describes the machine
+    (number, _), (version, _), _ = (_unpickle(stream) for _ in range(3))  # the third holds machine properties
     if (number, version) != (_LEGACY_NUMBER, _LEGACY_VERSION):
         raise AlexNetError(_DAMAGED)
     value, storages = _unpickle(stream)
@@ -138,14 +148,15 @@ def _read_legacy(stream: BinaryIO) -> dict[str, np.ndarray]:
 
 
 def _unpickle(stream: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
-    """The next value in ``stream`` and the storages that it names, by their keys."""
+    """The next value in ``stream``, and the storages that it refers to, by key."""
     storages: dict[str, _Storage] = {}
 
     def persistent(identity: Any) -> _Storage:
         kind, dtype, key, _, count, *view = identity
         storage = _Storage(dtype, key, count)
-        sound = isinstance(dtype, np.dtype) and isinstance(key, str) and isinstance(count, int) and view in ([], [None])
-        if kind != "storage" or not sound or storages.setdefault(key, storage) != storage:
+        is_valid = isinstance(dtype, np.dtype) and isinstance(key, str) and isinstance(count, int)
+        is_valid = is_valid and kind == "storage" and view in ([], [None])
+        if not is_valid or storages.setdefault(key, storage) != storage:
             raise AlexNetError(_DAMAGED)
         return storage
 
@@ -155,15 +166,15 @@ def _unpickle(stream: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
 def _tensor(
     storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = None, hooks: Any = None, extra: Any = None
 ) -> _Tensor:
-    """What stands for ``torch._utils._rebuild_tensor_v2``; its last arguments say nothing about the numbers."""
-    sound = isinstance(storage, _Storage) and len(size) == len(stride) <= _MOST_AXES
-    if not sound or not all(isinstance(number, int) and 0 <= number < 2**48 for number in (offset, *size, *stride)):
+    """Stands for ``torch._utils._rebuild_tensor_v2``. The last three arguments do not affect the values."""
+    is_valid = isinstance(storage, _Storage) and len(size) == len(stride) <= _MAX_AXES
+    if not is_valid or not all(isinstance(number, int) and 0 <= number < 2**48 for number in (offset, *size, *stride)):
         raise AlexNetError(_DAMAGED)
     elements = math.prod(size)
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     if elements > storage.elements or (elements and last >= storage.elements):
         raise AlexNetError(
-            "holds a tensor that its storage does not fill; fetch the file again, or save contiguous tensors"
+            "has a tensor that is larger than its storage; download the file again, or save contiguous tensors"
         )
     return _Tensor(storage, offset, tuple(size), tuple(stride))
 
@@ -183,7 +194,7 @@ _KNOWN = {
 
 
 def _arrays(value: Any, content: Callable[[str], bytes], byte_order: str) -> dict[str, np.ndarray]:
-    """The tensors of the unpickled ``value``, given how to get the bytes of a storage by its key."""
+    """The tensors of the unpickled ``value``. ``content`` returns the bytes of a storage by its key."""
     tensors = _state_dict(value)
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     numbers = {key: _numbers(storage, content(key), byte_order) for key, storage in storages.items()}
@@ -192,19 +203,19 @@ def _arrays(value: Any, content: Callable[[str], bytes], byte_order: str) -> dic
 
 def _state_dict(value: Any) -> dict[str, _Tensor]:
     entries = value if isinstance(value, dict) else {}
-    for place in ("state_dict", "model"):
-        if isinstance(entries.get(place), dict):
-            entries = entries[place]
+    for key in ("state_dict", "model"):
+        if isinstance(entries.get(key), dict):
+            entries = entries[key]
             break
     tensors: dict[str, _Tensor] = {}
     for full_name, tensor in entries.items():
         if isinstance(full_name, str) and isinstance(tensor, _Tensor):
             name = ".".join(part for part in full_name.split(".") if part != "module")
             if name in tensors:
-                raise AlexNetError(f"has two tensors {printable(name)}, with and without module; save one of them")
+                raise AlexNetError(f"has two tensors {printable(name)}, with and without module; keep one of them")
             tensors[name] = tensor
     if not tensors:
-        raise AlexNetError("holds no tensors by name; save the model's state_dict()")
+        raise AlexNetError("has no named tensors; save the model's state_dict()")
     return tensors
 
 

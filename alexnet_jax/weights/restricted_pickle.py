@@ -1,8 +1,8 @@
-"""Pickles read as data: nothing that a file names is imported or called.
+"""A restricted unpickler for files from untrusted sources. It imports and calls nothing that a file names.
 
-Python's own unpickler calls what it is told to, allocates what a length says, and hashes any key; this one knows only
-the opcodes that ``torch.save`` writes, and gives each global the meaning that its caller lists. The opcodes are those
-of pickle protocols 2 to 5 (documented in the standard library's ``pickletools``).
+Python's unpickler can call any function, allocate any length and hash any key. This one supports only the opcodes that
+``torch.save`` writes (of protocols 2 to 5, see the standard library's ``pickletools``), and the caller lists the
+globals that a pickle may name.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from alexnet_jax.errors import AlexNetError, printable
 
-_MOST_OPCODES = 200_000
-"""A checkpoint of AlexNet has some thousands. The bound keeps a file of empty dicts from filling the memory."""
+_MAX_OPCODES = 200_000
+"""AlexNet's checkpoints have a few thousand. The limit stops a file of empty dicts from filling the memory."""
 
 _MARK = object()
 
@@ -26,29 +26,37 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> Any:
-    """The value that the pickle at ``stream`` describes; the stream then stands behind it.
+    """Reads one pickle.
 
-    ``known`` says what stands for each global, such as ``collections.OrderedDict``, and ``persistent`` what stands for
-    each persistent identity. ``stream`` must not allocate what it cannot deliver, as ``io.BytesIO`` does not.
+    Args:
+        stream: where the pickle starts. It is left at the end of the pickle. It must not allocate more than it holds;
+            ``io.BytesIO`` does not.
+        known: the replacement for each global that the pickle may name, such as ``collections.OrderedDict``.
+        persistent: returns the object for a persistent id.
 
-    Raises AlexNetError for any other global or opcode, and where the pickle is cut off or makes no sense.
+    Returns:
+        The value that the pickle describes.
+
+    Raises:
+        AlexNetError: the pickle names another global, has an unsupported opcode, or is damaged.
+
     """
     machine = _Machine(known, persistent)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if count == _MOST_OPCODES:
-                raise AlexNetError(f"holds over {count:,} values besides its tensors; save the model's state_dict()")
+            if count == _MAX_OPCODES:
+                raise AlexNetError(f"has more than {count:,} values besides its tensors; save the model's state_dict()")
             machine.step(opcode.name, argument)
         (value,) = machine.stack
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise AlexNetError("is damaged, or torch.save did not write it; fetch it again") from error
+        raise AlexNetError("is damaged, or was not written by torch.save; download it again") from error
     return value
 
 
 def ordered_dict(pairs: list[Any] | None = None) -> dict[str | int, Any]:
-    """What stands for ``collections.OrderedDict``: Python 2 passes the entries, Python 3 sets them later.
+    """Stands for ``collections.OrderedDict``. Python 2 pickles pass the entries, Python 3 pickles set them later.
 
-    Empties ``pairs``, so that a file cannot have the same ones copied again and again.
+    Empties ``pairs``, so that a file cannot have the same list copied many times.
     """
     entries: dict[str | int, Any] = {}
     if pairs is not None:
@@ -64,12 +72,12 @@ def _of_type(value: Any, kind: type | UnionType) -> Any:
 
 
 def _set_items(entries: dict[str | int, Any], pairs: Iterable[tuple[Any, Any]]) -> None:
-    for key, value in pairs:  # other keys, such as deep tuples, can take for ever to hash
+    for key, value in pairs:  # hashing other keys, such as deeply nested tuples, could take unbounded time
         entries[_of_type(key, str | int)] = value
 
 
 class _Machine:
-    """The stack and the memo that pickle opcodes work on."""
+    """The stack and the memo of the pickle machine."""
 
     def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any]):
         self._known = known
@@ -78,7 +86,7 @@ class _Machine:
         self.stack: list[Any] = []
 
     def step(self, opcode: str, argument: Any) -> None:
-        """Carries out one opcode."""
+        """Executes one opcode."""
         stack = self.stack
         if opcode in _CONSTANTS:
             stack.append(_CONSTANTS[opcode])
@@ -121,17 +129,17 @@ class _Machine:
             case "REDUCE":
                 function, arguments = self._pop(2)
                 stack.append(function(*_of_type(arguments, tuple)))
-            case "BUILD":  # attributes of a dict: torch keeps the modules' versions there
+            case "BUILD":  # sets attributes of a dict: PyTorch stores the versions of modules this way
                 stack.pop()
                 _of_type(stack[-1], dict)
             case _:
-                raise AlexNetError(f"holds the pickle opcode {opcode}, which torch.save does not write for tensors")
+                raise AlexNetError(f"has the pickle opcode {opcode}, which torch.save does not write for tensors")
 
     def _global(self, module: str, name: str) -> Any:
         full_name = f"{_of_type(module, str)}.{_of_type(name, str)}"
         if full_name not in self._known:
             raise AlexNetError(
-                f"holds {printable(full_name)}, and a weights file may hold tensors only; save the model's state_dict()"
+                f"has a {printable(full_name)}, and only tensors are supported; save the model's state_dict()"
             )
         return self._known[full_name]
 

@@ -1,0 +1,122 @@
+"""Reads weights from a run directory or from a file, by its suffix."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.training.checkpoint import Checkpoints, Which
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.state import train_state_form
+from alexnet_jax.variants import variant as named_variant
+from alexnet_jax.weights.caffe import read_caffe_weights
+from alexnet_jax.weights.safetensors import read_safetensors_weights
+from alexnet_jax.weights.torchvision import read_torch_weights
+from alexnet_jax.weights.weights import Weights
+
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
+
+
+def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
+    """Reads the trained net of a run directory, or of a weights file as ``load_weights`` does.
+
+    Args:
+        path: the directory that ``alexnet train`` wrote to.
+        checkpoint: ``latest``, or ``best`` for the checkpoint with the smallest validation error (test error, if
+            nothing was held out).
+
+    Returns:
+        The net's config, parameters, statistics and class names.
+
+    Raises:
+        AlexNetError: there is no run, or it has no checkpoint that can be read.
+        UsageError: ``path`` is a file that does not say which net it holds.
+
+    """
+    return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
+
+
+def load_weights(path: str | Path, variant: str | None = None, mean: str | Path | None = None) -> Weights:
+    """Reads the trained net of a weights file, or of a run directory as ``load_run`` does.
+
+    Args:
+        path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``) or a
+            ``.caffemodel`` file.
+        variant: the name of the net, for files whose shapes fit several nets or none.
+        mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` files. None means Caffe's usual channel
+            means.
+
+    Returns:
+        The net's config, parameters, statistics and class names.
+
+    Raises:
+        AlexNetError: the file does not exist or cannot be read.
+        UsageError: the suffix or the variant is unknown, or the file does not say which net it holds.
+
+    """
+    return read_weights(Path(path), variant, None if mean is None else Path(mean), warn=_warn)
+
+
+def _warn(line: str) -> None:
+    warnings.warn(line, stacklevel=2)
+
+
+def read_weights(
+    path: Path,
+    variant: str | None = None,
+    mean: Path | None = None,
+    checkpoint: Which = "latest",
+    warn: Callable[[str], None] = print,
+) -> Weights:
+    """Reads a trained net from a run directory or a weights file.
+
+    Args:
+        path: a run directory, or a file as for ``load_weights``.
+        variant: as for ``load_weights``.
+        mean: as for ``load_weights``.
+        checkpoint: which checkpoint of a run directory to read.
+        warn: called with a line for each damaged checkpoint that is skipped.
+
+    Raises:
+        AlexNetError: the weights cannot be read.
+        UsageError: the file does not say which net it holds, or an argument does not fit the file.
+
+    """
+    if path.is_dir():
+        return _read_run(path, checkpoint, warn)
+    if not path.exists():
+        raise AlexNetError(f"{path}: no such file or directory; give a run directory or a weights file")
+    if path.suffix not in _SUFFIXES:
+        raise UsageError(f"{path}: neither a run directory nor a weights file, which ends in {', '.join(_SUFFIXES)}")
+    if mean is not None and path.suffix != ".caffemodel":
+        raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
+    model = None if variant is None else named_variant(variant)
+    try:
+        return _read_file(path, model, mean)
+    except AlexNetError as error:
+        names = tuple(file.name for file in (path, mean) if file is not None)
+        raise type(error)(str(error) if str(error).startswith(names) else f"{path}: {error}") from error
+
+
+def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weights:
+    match path.suffix:
+        case ".safetensors":
+            return read_safetensors_weights(path, model)
+        case ".caffemodel":
+            return read_caffe_weights(path, model, mean)
+        case _:
+            return read_torch_weights(path, model)
+
+
+def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
+    run = RunDirectory(root)
+    config = run.read_config()
+    state = None
+    if run.checkpoints.exists():
+        state = Checkpoints(run.checkpoints, warn).restore(train_state_form(config), checkpoint)
+    if state is None:
+        raise AlexNetError(f"{root}: has no checkpoint yet; train for longer")
+    return Weights(config, state.params, state.statistics, run.read_classes(), int(state.step))

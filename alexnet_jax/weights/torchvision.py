@@ -1,0 +1,79 @@
+"""Torchvision's state dict of an AlexNet: its names, and conversion to and from this project's parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import PyTree
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.preprocessing.statistics import torchvision_statistics
+from alexnet_jax.presets import imagenet_torchvision
+from alexnet_jax.weights.channels_first import Layers, to_channels_first
+from alexnet_jax.weights.pytorch_file import read_state_dict
+from alexnet_jax.weights.recognize import layers_in_order, recognize_shapes, with_widths
+from alexnet_jax.weights.weights import Weights, weights_of_another_program
+
+_KINDS = {"weight": "kernel", "bias": "bias"}
+
+
+def read_torch_weights(path: Path, model: ModelConfig | None) -> Weights:
+    """Reads a file of ``torch.save`` that holds a state dict with torchvision's names.
+
+    Args:
+        path: the ``.pth`` or ``.pt`` file.
+        model: the net, or None to recognise it by its shapes. Its widths are those of the file.
+
+    Raises:
+        AlexNetError: the file cannot be read, or holds another net.
+        UsageError: the shapes fit no named net, or several.
+
+    """
+    return weights_from_state_dict(read_state_dict(path), model)
+
+
+def weights_from_state_dict(state: Mapping[str, np.ndarray], model: ModelConfig | None) -> Weights:
+    """The weights in a state dict with torchvision's names. Arguments and errors as for ``read_torch_weights``."""
+    layers = _layers(state)
+    model = recognize_shapes(layers) if model is None else with_widths(model, layers)
+    statistics = torchvision_statistics(model.channels)
+    return weights_of_another_program(imagenet_torchvision(), model, layers, statistics, is_bgr=False)
+
+
+def state_dict(params: PyTree, config: ModelConfig) -> dict[str, np.ndarray]:
+    """The parameters by torchvision's names, in PyTorch's memory format."""
+    layers, names = to_channels_first(params, config, is_bgr=False), torchvision_names(config)
+    return {f"{names[layer]}.{kind}": layers[layer][ours] for layer in layers for kind, ours in _KINDS.items()}
+
+
+def torchvision_names(config: ModelConfig) -> dict[str, str]:
+    """Torchvision's name of each layer, by ours: ``conv1`` is ``features.0``.
+
+    Its names count every module of ``features`` or ``classifier``, activations, pooling and dropout included.
+    """
+    names, index = {}, 0
+    for number, conv in enumerate(config.convs, start=1):
+        names[f"conv{number}"] = f"features.{index}"
+        index += 1 + len(conv.then)
+    *hidden, head = config.dense_names
+    offset = 1 if config.dropout.place == "before" else 0
+    for position, name in enumerate(hidden):
+        names[name] = f"classifier.{3 * position + offset}"  # each with a ReLU and a dropout
+    names[head] = f"classifier.{3 * len(hidden)}"
+    return names
+
+
+def _layers(state: Mapping[str, np.ndarray]) -> Layers:
+    modules: dict[str, dict[int, dict[str, np.ndarray]]] = {"features": {}, "classifier": {}}
+    for name, array in state.items():
+        match = re.fullmatch(r"(features|classifier)\.(\d{1,3})\.(weight|bias)", name)
+        if match is None:
+            raise AlexNetError(f"{name!r} is not a parameter of torchvision's AlexNet")
+        sequence, index, kind = match.groups()
+        modules[sequence].setdefault(int(index), {})[_KINDS[kind]] = array
+    convs, dense = ([layers[index] for index in sorted(layers)] for layers in modules.values())
+    return layers_in_order(convs, dense)

@@ -1,0 +1,78 @@
+"""A trained net, as every reader of weights returns it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from alexnet_jax.config import ModelConfig, TrainConfig
+from alexnet_jax.data.synsets import synset_names
+from alexnet_jax.preprocessing.statistics import Statistics
+from alexnet_jax.presets import stored_size
+from alexnet_jax.training.schedule import Plateau
+from alexnet_jax.training.state import TrainState
+from alexnet_jax.weights.channels_first import Layers, from_channels_first
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained net and what it takes to use it.
+
+    Attributes:
+        config: the run that it came from. For weights of another program, the recipe of that program.
+        params: the parameter tree, float32: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``.
+        statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
+        class_names: the names of the classes in the order of the logits; empty if they are not known.
+        step: the number of training steps behind it; 0 if it is not known.
+
+    """
+
+    config: TrainConfig
+    params: PyTree
+    statistics: Statistics
+    class_names: tuple[str, ...] = ()
+    step: int = 0
+
+    def state(self) -> TrainState:
+        """A train state for evaluation. It has no optimizer state."""
+        return TrainState(
+            step=jnp.array(self.step, jnp.int32),
+            params=self.params,
+            opt_state=(),
+            plateau=Plateau.start(),
+            statistics=self.statistics,
+        )
+
+
+def weights_of_another_program(
+    recipe: TrainConfig, model: ModelConfig, layers: Layers, statistics: Statistics, *, is_bgr: bool
+) -> Weights:
+    """Weights in the memory format of PyTorch and Caffe as ``Weights``.
+
+    Args:
+        recipe: how that program trains, which also says how it crops images.
+        model: the net.
+        layers: its parameters, kernels as (out, in, height, width) and (out, in).
+        statistics: the pixel statistics that the net was trained with. If the mean is an image, stored images have
+            its size.
+        is_bgr: whether the first layer reads blue, green, red.
+
+    Raises:
+        AlexNetError: a layer is missing or has another shape.
+
+    """
+    mean = np.asarray(statistics.mean)
+    has_mean_image = mean.ndim == 3
+    config = replace(
+        recipe,
+        model=model,
+        data=replace(recipe.data, image_size=mean.shape[0] if has_mean_image else stored_size(model)),
+        augment=replace(recipe.augment, mean="image" if has_mean_image else "channel"),
+    )
+    # PyTorch and Caffe both number ImageNet's classes in the order of their synset ids.
+    names = tuple(synset_names().values())
+    class_names = names if model.classes == len(names) else ()
+    return Weights(config, from_channels_first(layers, model, is_bgr=is_bgr), statistics, class_names)

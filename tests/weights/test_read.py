@@ -1,0 +1,104 @@
+"""``read_weights`` and ``load_weights``: the choice of a reader, and messages for what cannot be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import alexnet_jax
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.weights.read import read_weights
+from tests.helpers.references import REFERENCES, draw, tiny
+from tests.helpers.trees import assert_same
+
+TORCH = REFERENCES / "torch" / "tiny_torchvision"
+CAFFE = REFERENCES / "caffe" / "tiny_caffe_alexnet"
+MEAN = REFERENCES / "caffe" / "tiny_mean.binaryproto"
+
+
+@pytest.mark.parametrize("suffix", [".pth", "_legacy.pth", ".safetensors"])
+def test_every_format_of_a_torchvision_state_dict_loads(suffix):
+    weights = alexnet_jax.load_weights(f"{TORCH}{suffix}", "torchvision")
+    model = tiny("torchvision")
+    assert dataclasses.replace(weights.config.model, dropout=model.dropout) == model
+    assert_same(weights.params, draw("torchvision", model, seed=1, batch=4)[0])
+
+
+@pytest.mark.parametrize("suffix", [".caffemodel", "_v1.caffemodel"])
+def test_every_format_of_a_caffemodel_loads(suffix):
+    weights = alexnet_jax.load_weights(f"{CAFFE}{suffix}")
+    model = tiny("caffe_alexnet")
+    assert dataclasses.replace(weights.config.model, dropout=model.dropout) == model
+    assert alexnet_jax.load_weights(f"{CAFFE}{suffix}", "caffe_alexnet").config == weights.config
+    assert_same(weights.params, draw("caffe_alexnet", model, seed=1, batch=6)[0])
+
+
+def test_caffe_mean_image_becomes_the_mean_of_the_statistics():
+    weights = read_weights(Path(f"{CAFFE}.caffemodel"), mean=MEAN)
+    assert (weights.config.augment.mean, weights.config.data.image_size) == ("image", 67)
+    noise = 2 * np.random.RandomState(2).standard_normal((1, 3, 67, 67))
+    drawn = noise + np.reshape([104.91, 119.72, 127.30], (3, 1, 1))
+    np.testing.assert_allclose(weights.statistics.mean, drawn[0, ::-1].transpose(1, 2, 0), rtol=1e-6)
+
+
+def test_caffe_channel_means_are_the_default():
+    weights = read_weights(Path(f"{CAFFE}.caffemodel"))
+    assert weights.config.augment.mean == "channel"
+    assert weights.statistics.mean.tolist() == [123.0, 117.0, 104.0]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (f"{TORCH}.pth", "net.safetensors"),
+        (f"{TORCH}.safetensors", "net.pth"),
+        (f"{TORCH}.pth", "net.caffemodel"),
+        (f"{CAFFE}.caffemodel", "net.pth"),
+        (f"{CAFFE}.caffemodel", "net.safetensors"),
+        (MEAN, "net.caffemodel"),
+        (Path(__file__), "net.pth"),
+    ],
+)
+def test_a_file_with_the_suffix_of_another_format_is_refused(tmp_path, source, name):
+    shutil.copy(source, tmp_path / name)
+    with pytest.raises(AlexNetError, match=name) as error:
+        read_weights(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A safetensors file of another net, and one that lacks the first layer."""
+    directory = tmp_path_factory.mktemp("foreign")
+    save_file({"backbone.weight": np.zeros(3, np.float32)}, directory / "other.safetensors")
+    layers = load_file(f"{TORCH}.safetensors")
+    without = {name: array for name, array in layers.items() if not name.startswith("features.0.")}
+    save_file(without, directory / "part.safetensors")
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "message"),
+    [
+        ("no.pth", {}, "no.pth: no such file or directory; give a run directory or a weights file"),
+        (__file__, {}, ".py: neither a run directory nor a weights file, which ends in .safetensors, .pth, .pt, .caff"),
+        ("other.safetensors", {}, "other.safetensors: 'backbone.weight' is not a parameter of torchvision's AlexNet"),
+        ("part.safetensors", {}, "part.safetensors: its shapes are those of no named net: give --variant"),
+        (f"{TORCH}.pth", {}, "torchvision.pth: its shapes are those of no named net: give --variant, whose widths"),
+        (f"{TORCH}.pth", {"variant": "torchvison"}, "did you mean torchvision"),
+        (f"{TORCH}.pth", {"variant": "paper"}, "torchvision.pth: conv2 has the shapes"),
+        (f"{TORCH}.pth", {"variant": "cifar10_plain"}, "its layers are conv1, conv2, conv3, conv4, conv5, fc6, fc7"),
+        (f"{TORCH}.pth", {"mean": MEAN}, "tiny_mean.binaryproto: only .caffemodel files take a mean image"),
+        (f"{CAFFE}.caffemodel", {"mean": Path(__file__)}, "test_read.py: is truncated, or not a binary file of Caffe"),
+    ],
+)
+def test_unreadable_weights_are_refused_in_one_line(foreign, file, options, message):
+    with pytest.raises(AlexNetError) as error:
+        read_weights(foreign / file, **options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

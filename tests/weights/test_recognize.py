@@ -1,0 +1,54 @@
+"""Recognition of a net by the shapes of its layers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.variants import VARIANTS, variant
+from alexnet_jax.weights.channels_first import layer_shapes
+from alexnet_jax.weights.recognize import recognize_shapes, with_widths
+
+UNIQUE_SHAPES = ["one_gpu", "torchvision", "single_tower", "single_tower_227", "d2l", "slim_v2", "small"]
+
+
+def zeros(name, classes=1000):
+    """Layers with the shapes of a named net. They take no memory."""
+    config = dataclasses.replace(variant(name), classes=classes)
+    return {
+        layer: {kind: np.broadcast_to(np.float32(0), size) for kind, size in (("kernel", shape), ("bias", shape[:1]))}
+        for layer, shape in layer_shapes(config).items()
+    }
+
+
+@pytest.mark.parametrize("name", UNIQUE_SHAPES)
+def test_nets_with_unique_shapes_are_recognised_with_any_number_of_classes(name):
+    assert recognize_shapes(zeros(name, 6)) == dataclasses.replace(variant(name), classes=6)
+
+
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(UNIQUE_SHAPES)))
+def test_shapes_that_several_nets_share_are_refused(name):
+    with pytest.raises(UsageError, match=rf"its shapes fit .*{name}.*: give --variant to say which"):
+        recognize_shapes(zeros(name))
+
+
+def test_widths_come_from_the_layers():
+    narrow = dataclasses.replace(
+        variant("torchvision"),
+        convs=tuple(dataclasses.replace(conv, features=8) for conv in variant("torchvision").convs),
+        dense=tuple(dataclasses.replace(dense, features=4) for dense in variant("torchvision").dense),
+        classes=5,
+        channels=1,
+    )
+    layers = {
+        name: {"kernel": np.zeros(shape), "bias": np.zeros(shape[0])} for name, shape in layer_shapes(narrow).items()
+    }
+    assert with_widths(variant("torchvision"), layers) == narrow
+
+
+def test_widths_of_a_net_with_other_layers_are_refused():
+    with pytest.raises(AlexNetError, match=r"its layers are conv1, .* and the net has conv1, .*"):
+        with_widths(variant("cifar10_plain"), zeros("torchvision"))

@@ -1,0 +1,46 @@
+"""Torchvision's names."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.variants import variant
+from alexnet_jax.weights.torchvision import state_dict, torchvision_names, weights_from_state_dict
+from tests.helpers.nets import tiny_model
+from tests.helpers.trees import assert_same
+
+
+def test_names_are_those_of_torchvision():
+    names = torchvision_names(variant("torchvision"))
+    assert names == {
+        "conv1": "features.0",
+        "conv2": "features.3",
+        "conv3": "features.6",
+        "conv4": "features.8",
+        "conv5": "features.10",
+        "fc6": "classifier.1",
+        "fc7": "classifier.4",
+        "fc8": "classifier.6",
+    }
+
+
+@pytest.mark.parametrize("name", ["paper", "caffenet", "one_gpu"])
+def test_other_variants_round_trip_through_a_state_dict(name):
+    model = tiny_model(name)
+    params = jax.jit(AlexNet(model).init)(jax.random.key(0), jnp.zeros((1, 67, 67, 3), jnp.float32))["params"]
+    state = state_dict(params, model)
+    assert state["features.0.weight"].shape == (8, 3, 11, 11)
+    again = weights_from_state_dict(state, model)
+    assert again.config.model == model
+    assert_same(again.params, params)
+
+
+def test_a_layer_without_bias_is_refused():
+    state = {"features.0.weight": np.zeros((8, 3, 11, 11), np.float32)}
+    with pytest.raises(AlexNetError, match="conv1 does not consist of a kernel and a bias"):
+        weights_from_state_dict(state, None)
