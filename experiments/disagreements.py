@@ -1,8 +1,8 @@
-"""Where the sources of AlexNet disagree, as a page made from the configs: who does what, and what switches it.
+"""Where the sources of AlexNet disagree: each differing field of the configs, its values and who uses them.
 
     uv run python experiments/disagreements.py
 
-writes experiments/results/disagreements.md; a test holds it to the configs.
+writes experiments/results/disagreements.md. A test checks that the page matches the configs.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ PAGE = Path(__file__).parent / "results" / "disagreements.md"
 
 HEAD = """# Where the sources disagree
 
-Made from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and so a
-flag of `alexnet train`; the table says which net or recipe has which value. Where a field belongs to a layer, the
-values are those of its layers in order, and the flag takes the layer's place from 0: `--model.convs.0.padding 2`. A
-field that
-is alike everywhere is left out. What each value was read from stands in the docstrings of `alexnet_jax/variants.py` and
-`alexnet_jax/presets.py`.
+Generated from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and
+so a flag of `alexnet train`. The table shows which net or recipe has which value. Fields with the same value everywhere
+are left out. For fields of a layer, the values are those of all layers in order, and the flag contains the layer's
+index, from 0: `--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants.py` and `alexnet_jax/presets.py`
+give the sources.
 """
 
-# not what a source says of AlexNet, but of its data, or of how long and how often
+# fields of the data, the length of a run and its logging, which are not part of the recipe
 LEFT_OUT = {"data", "epochs", "evaluate_every", "checkpoint_every", "log_every", "seed", "init", "model"}
-# for other images, or this project's own
+# nets for other images, or of this project
 OTHER_NETS = {"small", "cifar10_plain", "cifar10_norm", "cifar10_tanh"}
 
 
 def field_texts(kind: type) -> dict[str, str]:
-    """What the class says of each field, in the string below it."""
+    """The docstring of each field."""
     body = ast.parse(inspect.getsource(kind)).body[0].body
     texts = {}
     for entry, after in pairwise(body):
@@ -48,7 +47,7 @@ def field_texts(kind: type) -> dict[str, str]:
 
 
 def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Name, text and value of every field, those of a tuple of layers together."""
+    """Name, docstring and value of each field. Fields of a tuple of layers are collected into one."""
     texts = field_texts(type(config))
     for entry in dataclasses.fields(config):
         name, value = prefix + entry.name, getattr(config, entry.name)
@@ -72,25 +71,25 @@ def shown(value: Any) -> str:
 
 
 def section(configs: dict[str, ModelConfig] | dict[str, TrainConfig], prefix: str, left_out: set[str]) -> Iterator[str]:
-    """One heading and table for each field in which ``configs`` differ."""
+    """A heading and a table for each field that differs between ``configs``."""
     fields = {name: dict_of(config, prefix) for name, config in configs.items()}
     first = next(iter(configs.values()))
     for name, text, _ in flat(first, prefix):
         values: dict[str, list[str]] = {}
         for source, found in fields.items():
-            if counts(name, found):
+            if has_effect(name, found):
                 values.setdefault(shown(found[name]), []).append(source)
         if len(values) > 1 and name.split(".")[0] not in left_out:
             yield f"\n### `{name}`\n\n{text}\n\n| value | who |\n| --- | --- |"
             yield from (f"| {value} | {', '.join(who)} |" for value, who in values.items())
 
 
-def counts(name: str, fields: dict[str, Any]) -> bool:
-    """Whether the field plays a part: the constants of an operation that a net has not do not."""
+def has_effect(name: str, fields: dict[str, Any]) -> bool:
+    """Whether the field has an effect in this config."""
     for operation in ("local_response_norm", "spatial_response_norm"):
         if name.startswith(f"model.{operation}."):
             return any(operation in then for then in fields["model.convs.N.then"])
-    if name.startswith("augment.colour_noise_"):
+    if name.startswith("augment.pca_colour_noise_"):
         return fields["augment.pca_colour_noise"] > 0
     if name.endswith(".bias"):
         return fields[name.replace(".bias", ".kernel_stddev")][0] is not None

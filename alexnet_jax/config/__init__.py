@@ -1,7 +1,7 @@
-"""Every choice that makes a net or a run, as frozen values that are checked when they are built.
+"""Configs of nets and runs, as frozen dataclasses that check their fields.
 
-A ``ModelConfig`` is a net (``variants`` holds the named ones), a ``TrainConfig`` a whole run (``presets``).
-The command line is generated from these classes, so a flag and a field are the same thing.
+``ModelConfig`` describes a net (``variants`` has the named ones) and ``TrainConfig`` a run (``presets``). The flags of
+the command line are generated from these classes: a field and its flag have the same name, default and help.
 """
 
 from alexnet_jax.config.model import (

@@ -1,4 +1,4 @@
-"""What a config says of a value that cannot be: the field, what it got and what would do."""
+"""Checks of config fields. Each error names the field, its value and what would work."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from alexnet_jax.errors import UsageError
 
 
 def check(condition: bool, name: str, got: Any, remedy: str) -> None:
-    """Raises UsageError about the field ``name`` unless ``condition``."""
+    """Raises UsageError about the value ``got`` of the field ``name`` unless ``condition``."""
     if not condition:
         raise UsageError(f"{name} is {got!r}: {remedy}")
 
 
 def check_fields(config: Any, names: tuple[str, ...], allowed: Callable[[Any], bool], remedy: str) -> None:
-    """Raises UsageError for the first of the fields ``names`` that is neither None nor ``allowed``."""
+    """Raises UsageError for the first of the fields ``names`` that is neither None nor allowed."""
     for name in names:
         value = getattr(config, name)
         check(value is None or allowed(value), f"{config.section}{name}", value, remedy)
 
 
 def check_positive(config: Any, *names: str) -> None:
-    """Numbers above 0."""
+    """Checks that the fields are above 0 and finite."""
     check_fields(config, names, lambda value: 0 < value < math.inf, "use a number above 0")
 
 
 def check_not_negative(config: Any, *names: str) -> None:
-    """Numbers of at least 0."""
+    """Checks that the fields are at least 0 and finite."""
     check_fields(config, names, lambda value: 0 <= value < math.inf, "use 0 or more")
 
 
 def check_fraction(config: Any, *names: str) -> None:
-    """Shares that are not the whole."""
-    check_fields(config, names, lambda value: 0 <= value < 1, "use a share of at least 0 and below 1")
+    """Checks that the fields are at least 0 and below 1."""
+    check_fields(config, names, lambda value: 0 <= value < 1, "use a fraction, at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""A net as a value: its layers, and the constants of the operations between them."""
+"""The config of a net: its layers, and the constants of the operations between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alexnet_jax.config.checks import check, check_fields, check_fraction, check
 from alexnet_jax.config.windows import Rounding, window_count
 
 Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool"]
-"""What can follow a convolution."""
+"""An operation that can follow a convolution."""
 
 _OUTPUT_NAMES: dict[Operation, str] = {
     "relu": "relu",
@@ -40,18 +40,18 @@ class ConvConfig:
     stride: int = 1
     """Pixels between neighbouring windows."""
     padding: int = 0
-    """Zeros on each side of the image, in pixels."""
+    """Zero padding on each side of the image, in pixels."""
     rounding: Rounding = "down"
     """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
     groups: int = 1
-    """1 reads the channels of all towers. The number of towers makes each tower read its own channels only."""
+    """1: each tower reads the channels of all towers. The number of towers: each tower reads its own channels."""
     then: tuple[Operation, ...] = ("relu",)
     """The operations that follow, in order."""
     kernel_stddev: float | None = 0.01
-    """Standard deviation of the normal distribution of the initial weights. None draws weights and biases uniformly
-    within one over the square root of the number of inputs of a unit, PyTorch's default."""
+    """Standard deviation of the initial weights, which are normal. None draws weights and biases uniformly between
+    plus and minus 1 / sqrt(inputs of a unit), PyTorch's default."""
     bias: float = 0.0
-    """Initial value of every bias. Not used where kernel_stddev is None."""
+    """Initial value of each bias. Not used where kernel_stddev is None."""
 
     def __post_init__(self) -> None:
         check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev")
@@ -67,9 +67,9 @@ class DenseConfig:
     features: int
     """Output units of all towers together."""
     kernel_stddev: float | None = 0.01
-    """Standard deviation of the initial weights; None as in a convolution."""
+    """Standard deviation of the initial weights. None as in a convolution."""
     bias: float = 0.0
-    """Initial value of every bias. Not used where kernel_stddev is None."""
+    """Initial value of each bias. Not used where kernel_stddev is None."""
 
     def __post_init__(self) -> None:
         check_positive(self, "features", "kernel_stddev")
@@ -100,7 +100,7 @@ class LocalResponseNorm:
 
 @dataclass(frozen=True)
 class SpatialResponseNorm:
-    """The unpublished ``rnorm`` of the authors' layer file 145: the same formula, over pixels of one channel."""
+    """The unpublished ``rnorm`` of the authors' layer file 145: the same formula over pixels of one channel."""
 
     section: ClassVar[str] = "model.spatial_response_norm."
 
@@ -177,7 +177,7 @@ class ModelConfig:
     dense: tuple[DenseConfig, ...]
     """The hidden fully connected layers."""
     classes: int = 1000
-    """Outputs of the classifier. `alexnet train` takes the number of the data set unless it is given."""
+    """Outputs of the classifier. `alexnet train` uses the number of classes of the data set unless this is given."""
     image_size: int = 224
     """Side of the crops that the net reads, in pixels."""
     channels: int = 3
@@ -217,7 +217,7 @@ class ModelConfig:
     def layers(self) -> Iterator[Layer]:
         """Every operation of the net, in the order of the forward pass.
 
-        The one description of the order. The model, the layer table, the ONNX export and the benchmark follow it.
+        The model, the layer table, the ONNX export and the benchmark all follow this order.
         """
         for number, conv in enumerate(self.convs, start=1):
             yield Layer(f"conv{number}", "conv", conv, reads_all_towers=conv.groups == 1 and number > 1)

@@ -1,4 +1,4 @@
-"""A whole run as a value: images, augmentation, update rule and schedule around a net."""
+"""The config of a run: data, augmentation, optimizer and learning-rate schedule around a net."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.errors import UsageError
 
 Dtype = Literal["float32", "bfloat16"]
-"""What a net can compute in."""
+"""The dtypes that a net can compute in."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how they are divided."""
+    """The data set and its splits."""
 
     section: ClassVar[str] = "data."
 
     dataset: str = "cifar10_sample"
-    """A TFDS data set in ArrayRecord form (name, name:version, name/config:version), or a folder of class folders."""
+    """A folder of class folders, or a TFDS data set in ArrayRecord format (name or name/config, and :version)."""
     data_dir: str | None = None
-    """Where TFDS data sets are; None looks in the package and then in TFDS's own place."""
+    """Directory of TFDS data sets. None looks in the package, then in TFDS's default directory."""
     image_size: int = 32
-    """Side in pixels of stored images; others have their shorter side scaled to it and the centre cut out."""
+    """Side in pixels of stored images. Images of another size are resized to this shorter side and centre-cropped."""
     train_split: str = "train"
-    """A split of a TFDS data set, or the folder that holds it."""
+    """The training split of a TFDS data set, or the subfolder with the training images."""
     test_split: str = "test"
-    """As train_split."""
+    """The test split, named in the same way."""
     validation_split: str | None = None
-    """A split to validate on. Without one, validation_fraction is held out of training."""
+    """The validation split. None holds out validation_fraction of the training images."""
     validation_fraction: float = 0.0
-    """Held out of training to validate on."""
+    """Fraction of the training images that is held out for validation."""
     test_fraction: float = 0.1
-    """Held out as the test set where a folder has no train and test folders."""
+    """Fraction of a folder's images that is held out for testing, if the folder has no train and test subfolders."""
     split_seed: int = 0
-    """Which images are held out."""
+    """Random seed of the choice of held-out images."""
     train_examples: int | None = None
-    """Training images in an epoch; the program fills it in from the data."""
+    """Number of training images. `alexnet train` sets it from the data."""
 
     def __post_init__(self) -> None:
         check_positive(self, "image_size")
@@ -56,32 +56,32 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What happens to pixels on the device. Random crops come to the net in training, the centre or ten at test."""
+    """Preprocessing on the device: random crops in training, the centre crop or ten crops in evaluation."""
 
     section: ClassVar[str] = "augment."
 
     random_crop: Literal["shift", "resize"] = "shift"
-    """Crops of the net's size at random positions (paper, section 4.1), or boxes of 8% to 100% of the image's area
-    with aspect ratios of 3:4 to 4:3, resized to the net's size (torchvision's RandomResizedCrop)."""
+    """shift: crops at random positions (paper, section 4.1). resize: boxes of 8% to 100% of the area with aspect ratios
+    from 3:4 to 4:3, resized (torchvision's RandomResizedCrop)."""
     images_per_crop: int = 1
-    """Neighbouring images of a batch that share one position and flip. The authors' code used 32."""
+    """Number of neighbouring images in a batch that share one crop position and flip. The authors' code used 32."""
     horizontal_flip: bool = True
-    """Flip half of the training images (paper, section 4.1)."""
+    """Flip each training image with probability 1/2 (paper, section 4.1)."""
     mean: Literal["image", "channel"] = "image"
     """Subtract the mean image of the training set (paper, section 2), or the mean of each channel."""
     mean_crop: Literal["same", "center"] = "same"
-    """Take the mean image under the crop, or always its centre, as the authors' code does."""
+    """Crop the mean image where the image is cropped, or always at the centre, as the authors' code does."""
     divide_by_stddev: bool = False
     """Divide by the standard deviation of each channel over the training set, as torchvision's recipe does."""
     pca_colour_noise: float = 0.1
-    """Standard deviation of alpha, the strength of the noise along the colours' principal components; 0 for none."""
+    """Standard deviation of alpha, the random factor of each colour component (paper, section 4.1). 0 turns it off."""
     pca_colour_noise_scale: Literal["standard_deviation", "eigenvalue"] = "standard_deviation"
-    """What alpha multiplies: the components' standard deviations (as run) or variances, in 0..1 pixels (as printed)."""
-
+    """What alpha multiplies: the standard deviation of each component (the authors' code) or its eigenvalue, for pixels
+    in 0..1 (the paper's text)."""
     pca_colour_noise_until: float | None = None
-    """Epoch from which on there is no more noise; None keeps it to the end."""
+    """Epoch at which colour noise ends. None keeps it to the end of the run."""
     pca_colour_noise_divisor: float = 1.0
-    """What pixels are divided by while there is noise; 1.1 in the authors' code."""
+    """Divisor of the pixels while colour noise is on. The authors' code used 1.1."""
 
     def __post_init__(self) -> None:
         check_not_negative(self, "pca_colour_noise")
@@ -97,19 +97,20 @@ class OptimizerConfig:
     section: ClassVar[str] = "optimizer."
 
     learning_rate: float = 0.01
-    """Of the weights, before it drops."""
+    """Initial learning rate of the weights."""
     bias_learning_rate: float | None = None
-    """None gives biases the weights' rate."""
+    """Initial learning rate of the biases. None uses that of the weights."""
     momentum: float = 0.9
-    """Share of the last step that the next one keeps."""
+    """Factor of the previous update in the next one."""
     weight_decay: float = 0.0005
-    """Share of a weight that a step at rate 1 takes away."""
+    """Weight decay of the kernels: the factor of a weight that is added to its gradient."""
     bias_decay: float = 0.0
     """Weight decay of the biases."""
     frozen: tuple[str, ...] = ()
-    """Layers that keep their first values: conv1, fc6 and so on."""
+    """Names of layers that keep their initial values, such as conv1 or fc6."""
     rule: Literal["paper", "optax_sgd"] = "paper"
-    """The rate inside the velocity (paper, section 5) or outside (optax.sgd, PyTorch): they part when it changes."""
+    """paper: the learning rate is inside the velocity (section 5). optax_sgd: outside, as in optax.sgd and PyTorch. The
+    two differ after a change of the rate."""
 
     def __post_init__(self) -> None:
         check_positive(self, "learning_rate")
@@ -119,30 +120,31 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """When the learning rate drops."""
+    """The learning-rate schedule."""
 
     section: ClassVar[str] = "schedule."
 
     rule: Literal["steps", "plateau"] = "plateau"
-    """At the given epochs, or when the validation error stops improving (paper, section 5)."""
+    """steps: the rate drops at the given epochs. plateau: when the validation error stops improving (paper, section
+    5)."""
     factor: float = 0.1
-    """What a drop multiplies the rate by."""
+    """Factor of the rate at each drop."""
     epochs: tuple[float, ...] = ()
-    """Where the rate drops under the rule "steps"."""
+    """For steps: the epochs at which the rate drops."""
     patience: int = 5
-    """Under "plateau": validations without a new best error before a drop."""
+    """For plateau: number of validations without a new lowest error before a drop."""
     max_drops: int = 3
-    """Under "plateau": how often the rate may drop."""
+    """For plateau: the largest number of drops."""
     biases: Literal["follow", "stay"] = "follow"
-    """Whether the biases' rate drops too; in the authors' run it stayed."""
+    """Whether the rate of the biases drops as well. In the authors' run it did not."""
     layer_rates: tuple[tuple[str, float, float], ...] = ()
-    """Layers with a rate of their own, as LAYER EPOCH FACTOR: from that epoch on, FACTOR times the others' rate."""
+    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR."""
 
     def __post_init__(self) -> None:
-        check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0, at most 1")
+        check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0 and at most 1")
         check_positive(self, "patience")
         check_not_negative(self, "max_drops")
-        check(list(self.epochs) == sorted(self.epochs), "schedule.epochs", self.epochs, "give them in rising order")
+        check(list(self.epochs) == sorted(self.epochs), "schedule.epochs", self.epochs, "use ascending epochs")
         check(all(epoch > 0 for epoch in self.epochs), "schedule.epochs", self.epochs, "use epochs above 0")
         numbers = [number for _, *pair in self.layer_rates for number in pair]
         check(
@@ -152,7 +154,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run. Hashable, so that it can be a static argument of ``jax.jit``."""
+    """A run. Hashable, so it can be a static argument of ``jax.jit``."""
 
     section: ClassVar[str] = ""
 
@@ -162,24 +164,23 @@ class TrainConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     batch_size: int = 128
-    """Images in a step, those of all devices together."""
+    """Images in a step, on all devices together."""
     epochs: int = 90
-    """How often the training images are gone through."""
+    """Passes over the training images."""
     steps_per_dispatch: int = 1
-    """Steps that a device takes between two looks of the program. More than 1 is for small nets on accelerators, which
-    else wait for the program; a CPU gets slower."""
+    """Training steps in one dispatch to the device. More than 1 helps small nets on accelerators. CPUs get slower."""
     dtype: Dtype = "float32"
-    """What activations and products are made in; weights and their updates, norms and the loss stay float32."""
+    """Dtype of activations and products. Weights, updates, sums of normalisation and the loss stay float32."""
     init: str | None = None
-    """A work folder or file of weights to begin with; a classifier for other classes is drawn anew."""
+    """Run directory or weights file to start from. A classifier for other classes is initialised randomly."""
     seed: int = 0
-    """Decides the first weights, the order of the images, crops, colours and dropout."""
+    """Random seed of the initial weights, the order of images, augmentation and dropout."""
     evaluate_every: int = 1
-    """Epochs between two evaluations."""
+    """Epochs between evaluations."""
     checkpoint_every: int = 1000
-    """Steps between two checkpoints, besides the one after each evaluation."""
+    """Steps between checkpoints. There is also one after each evaluation."""
     log_every: int = 50
-    """Steps between two lines of training metrics."""
+    """Steps between lines of training metrics."""
 
     def __post_init__(self) -> None:
         check_positive(
@@ -189,30 +190,30 @@ class TrainConfig:
         remedy = f"use at least {self.model.image_size}, the net's crop, or a smaller model.image_size"
         check(self.data.image_size >= self.model.image_size, "data.image_size", self.data.image_size, remedy)
         for name in (*self.optimizer.frozen, *(layer for layer, *_ in self.schedule.layer_rates)):
-            there = self.model.layer_names
             section = "optimizer.frozen" if name in self.optimizer.frozen else "schedule.layer_rates"
-            check(name in there, section, name, f"use one of {', '.join(there)}")
+            known = self.model.layer_names
+            check(name in known, section, name, f"use one of {', '.join(known)}")
         examples = self.data.train_examples
         if examples is not None:
-            remedy = f"use at most {examples}, the training images there are"
+            remedy = f"use at most {examples}, the number of training images"
             check(self.batch_size <= examples, "batch_size", self.batch_size, remedy)
-        alike = self.augment.images_per_crop
-        remedy = f"use a share of the batch, {self.batch_size}"
-        check(self.batch_size % alike == 0, "augment.images_per_crop", alike, remedy)
+        count = self.augment.images_per_crop
+        remedy = f"use a divisor of the batch size, {self.batch_size}"
+        check(self.batch_size % count == 0, "augment.images_per_crop", count, remedy)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; the rest of the images waits for another shuffle.
+        """Full batches in an epoch. The remaining images are left out of this epoch.
 
-        Raises UsageError where ``data.train_examples`` is not known.
+        Raises:
+            UsageError: ``data.train_examples`` is None.
+
         """
         if self.data.train_examples is None:
-            raise UsageError(
-                "data.train_examples is None: give the number of training images, or let `alexnet train` do so"
-            )
+            raise UsageError("data.train_examples is None: use the number of training images (`alexnet train` sets it)")
         return self.data.train_examples // self.batch_size
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run."""
+        """Training steps of the run."""
         return self.epochs * self.steps_per_epoch

@@ -31,7 +31,7 @@ def config_from_json(text: str) -> TrainConfig:
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Name, old value and new value of each field in which two configs of one class differ.
+    """The name, old value and new value of each field that differs between two configs of one class.
 
     Nested fields are named by their path, such as ``model.convs.0.features``.
     """

@@ -36,17 +36,17 @@ def slowed(*entry):
         (lambda: ConvConfig(0, 3), "model.convs.features is 0: use a number above 0"),
         (lambda: ConvConfig(8, 3, padding=-1), "model.convs.padding is -1: use 0 or more"),
         (lambda: MaxPool(size=1), "model.max_pool.size is 1: use the stride, 2, or more"),
-        (lambda: Dropout(rate=1.0), "model.dropout.rate is 1.0: use a share"),
+        (lambda: Dropout(rate=1.0), "model.dropout.rate is 1.0: use a fraction, at least 0 and below 1"),
         (lambda: OptimizerConfig(learning_rate=-0.1), "optimizer.learning_rate is -0.1"),
         (lambda: OptimizerConfig(bias_learning_rate=-1), "optimizer.bias_learning_rate is -1"),
-        (lambda: ScheduleConfig(epochs=(3, 1)), "schedule.epochs is .*rising order"),
+        (lambda: ScheduleConfig(epochs=(3, 1)), "schedule.epochs is .* use ascending epochs"),
         (lambda: DataConfig(validation_split="v", validation_fraction=0.1), "data.validation_fraction is 0.1"),
-        (lambda: dataclasses.replace(PAPER, image_size=20), "model.image_size is 20: .* has no pixel left"),
+        (lambda: dataclasses.replace(PAPER, image_size=20), "model.image_size is 20: .* has no pixels left"),
         (lambda: dataclasses.replace(PAPER, towers=3), "model.towers is 3"),
         (lambda: dataclasses.replace(PAPER, convs=()), "model.convs is "),
         (
             lambda: dataclasses.replace(PAPER, convs=(ConvConfig(97, 11, stride=4), *PAPER.convs[1:])),
-            "model.convs.0.features is 97: 2 towers cannot share it",
+            "model.convs.0.features is 97: 2 towers cannot divide it, use a multiple of 2",
         ),
         (
             lambda: dataclasses.replace(PAPER, convs=(ConvConfig(96, 11, groups=2), *PAPER.convs[1:])),
@@ -64,20 +64,20 @@ def slowed(*entry):
         (lambda: AugmentConfig(random_crop="resize", mean_crop="center"), "augment.mean_crop is 'center': use 'same'"),
         (
             lambda: dataclasses.replace(preset("quickstart"), augment=AugmentConfig(images_per_crop=5)),
-            "augment.images_per_crop is 5: use a share of the batch, 32",
+            "augment.images_per_crop is 5: use a divisor of the batch size, 32",
         ),
         (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
         (lambda: preset("zzz"), "unknown preset 'zzz': there are cifar10, imagenet_caffe"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_one_line(make, message):
+def test_an_impossible_value_is_refused_in_one_line(make, message):
     with pytest.raises(UsageError, match=message) as error:
         make()
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_configs_come_back_from_a_work_folder(tmp_path, name):
+def test_config_survives_a_round_trip_through_the_run_directory(tmp_path, name):
     workdir = RunDirectory(tmp_path / "run")
     workdir.claim(preset(name), ("a", "b"))
     assert workdir.read_config() == preset(name)
@@ -86,7 +86,7 @@ def test_configs_come_back_from_a_work_folder(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [*VARIANTS, *PRESETS])
-def test_each_says_where_it_comes_from(name):
+def test_docstring_names_the_source(name):
     made = VARIANTS.get(name) or PRESETS[name]
     assert len(made.__doc__.splitlines()) > 2
 
@@ -100,10 +100,10 @@ def test_differences_name_nested_fields(rate, epochs):
     assert ("epochs" in names) == (epochs != old.epochs)
 
 
-def test_a_folder_takes_more_epochs_and_nothing_else(tmp_path):
+def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
     workdir, config = RunDirectory(tmp_path / "run"), preset("quickstart")
     workdir.claim(dataclasses.replace(config, seed=9), ())
-    workdir.claim(config, ())  # nothing was saved yet: it may still become any run
+    workdir.claim(config, ())  # no checkpoint yet, so any config may replace it
     (workdir.checkpoints / "4").mkdir(parents=True)
     workdir.claim(dataclasses.replace(config, epochs=config.epochs + 1, log_every=7), ())
     assert workdir.read_config().epochs == config.epochs + 1
@@ -119,7 +119,7 @@ def test_a_folder_takes_more_epochs_and_nothing_else(tmp_path):
         RunDirectory(tmp_path / "file").claim(config, ())
 
 
-def test_metrics_are_cut_at_the_step_and_at_a_half_written_row(tmp_path):
+def test_metrics_are_cut_after_the_step_and_before_a_partial_row(tmp_path):
     workdir = RunDirectory(tmp_path)
     for step in (1, 2, 3):
         workdir.append_metrics({"step": step})

@@ -1,5 +1,3 @@
-"""The page of disagreements is what the configs say."""
-
 import importlib.util
 from pathlib import Path
 
@@ -9,15 +7,15 @@ SCRIPT = Path(__file__).parents[2] / "experiments" / "disagreements.py"
 
 
 @pytest.fixture(scope="module")
-def made():
+def disagreements():
     spec = importlib.util.spec_from_file_location("disagreements", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_page_is_made_from_the_configs_of_today(made):
-    assert made.PAGE.read_text() == made.page(), f"run {SCRIPT.name} again"
+def test_page_matches_the_configs(disagreements):
+    assert disagreements.PAGE.read_text() == disagreements.page(), f"run {SCRIPT.name} again"
 
 
 @pytest.mark.parametrize(
@@ -32,11 +30,11 @@ def test_the_page_is_made_from_the_configs_of_today(made):
         ("schedule.biases", "| stay | imagenet_original |"),
     ],
 )
-def test_who_does_what_stands_below_its_field(made, field, row):
-    part = made.page().split(f"### `{field}`\n")[1].split("\n### ")[0]
+def test_table_of_a_field_shows_who_uses_each_value(disagreements, field, row):
+    part = disagreements.page().split(f"### `{field}`\n")[1].split("\n### ")[0]
     assert row in part.splitlines()
 
 
-def test_every_field_says_what_it_is(made):
-    for part in made.page().split("\n### ")[1:]:
+def test_every_field_has_a_description(disagreements):
+    for part in disagreements.page().split("\n### ")[1:]:
         assert len(part.splitlines()[2]) > 10, part

@@ -6,7 +6,6 @@ from PIL import Image
 
 from alexnet_jax.config import AugmentConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.preprocessing import augment
 from alexnet_jax.preprocessing.augment import _resized_crops, center_crop, ten_crops, training_crops
 from alexnet_jax.preprocessing.statistics import (
     COMPONENT_STDDEVS,
@@ -58,16 +57,6 @@ def test_the_mean_image_is_cropped_with_the_image_or_always_at_its_centre():
     center = np.asarray(training_crops(images, jax.random.key(0), statistics, config, 6))
     plain = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), config, 6))
     np.testing.assert_array_equal(center, plain - np.asarray(images[0], np.float32)[1:7, 1:7])
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-@pytest.mark.parametrize("count", [1, 16])
-def test_squares_by_products_are_the_slices_to_the_bit(dtype, count):
-    rng = np.random.default_rng(0)
-    images = jnp.asarray((rng.uniform(0, 256, (count, 9, 9, 3))).astype(dtype))
-    offsets, mirrored = jnp.asarray(rng.integers(0, 4, (16, 2))), jnp.asarray(rng.random(16) < 0.5)
-    sliced = augment._squares_by_slices(images, offsets, mirrored, 6)
-    np.testing.assert_array_equal(augment._squares_by_products(images, offsets, mirrored, 6), sliced)
 
 
 def test_test_views_are_the_centre_and_the_ten_of_the_paper():
