@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shlex
 import sys
 import tempfile
 import warnings
@@ -18,7 +20,8 @@ from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
 
 if TYPE_CHECKING:
-    from alexnet_jax.bench.input_pipeline import Row
+    from alexnet_jax.bench.peer_pipelines import MissingPeer
+    from alexnet_jax.bench.throughput import Measurement
 
 
 @dataclass(frozen=True)
@@ -53,40 +56,57 @@ class BenchDataArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Measures all pipelines in turn, and prints a row for each."""
+    """Measures the pipelines, and prints a row for each and a line for each peer that is not installed."""
     parsed = parse(BenchDataArguments, arguments, "bench data")
-    from alexnet_jax.bench.input_pipeline import measure_feed
+    from alexnet_jax.bench.input_pipeline import bench_input_pipelines
     from alexnet_jax.bench.machine import describe_machine
 
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
-    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS recommends another decoder, in the middle of the table
+    warnings.filterwarnings("ignore", module="PIL")  # about unusual metadata in photos
+    logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS recommends another decoder
     config = None if parsed.dataset is None else DataConfig(dataset=parsed.dataset, data_dir=parsed.data_dir)
     pythons = {"tensorflow": parsed.tensorflow_python, "torch": parsed.torch_python}
-    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as folder:
-        rows = measure_feed(
-            config, Path(folder), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons
+    with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as directory:
+        report = bench_input_pipelines(
+            config, Path(directory), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons
         )
     machine = describe_machine()
     if parsed.json:
-        print(json.dumps({**machine, "batch_size": parsed.batch_size, "rows": [asdict(row) for row in rows]}, indent=2))
-    else:
-        what = parsed.dataset or "synthetic photos"
-        print_table(_table(rows, f"{what}, {parsed.image_size} pixels, batches of {parsed.batch_size}", machine))
+        print(json.dumps({**machine, "batch_size": parsed.batch_size, **asdict(report)}, indent=2))
+        return 0
+    what = parsed.dataset or "synthetic photos"
+    title = f"{what}, {parsed.image_size} pixels, batches of {parsed.batch_size}"
+    print_table(_table(report.measurements, title, machine))
+    for peer in report.missing:
+        print(_missing_line(peer))
     return 0
 
 
-def _table(rows: list[Row], title: str, machine: dict[str, Any]) -> Table:
+def _table(measurements: list[Measurement], title: str, machine: dict[str, Any]) -> Table:
     caption = f"{machine['processor']}, {machine['cores']} core(s), load {machine['load']}, {machine['date']}"
     table = Table(title=title, caption=caption)
     table.add_column("pipeline")
     table.add_column("stored")
     for name in ("threads", "images/s", "per core and s"):
         table.add_column(name, justify="right")
-    for row in rows:
-        rates = (
-            (row.remark, "")
-            if row.rate is None
-            else (f"{row.rate.images_per_second:,.0f}", f"{row.rate.images_per_cpu_second:,.0f}")
-        )
-        table.add_row(row.pipeline, row.stored, str(row.threads), *rates)
+    for measurement in measurements:
+        throughput = measurement.throughput
+        if throughput is None:
+            cells = (measurement.error, "")
+        else:
+            cells = (f"{throughput.images_per_second:,.0f}", f"{throughput.images_per_cpu_second:,.0f}")
+        table.add_row(measurement.pipeline, measurement.stored, str(measurement.threads), *cells)
     return table
+
+
+def _missing_line(peer: MissingPeer) -> str:
+    packages = " and ".join(peer.packages)
+    if peer.python != sys.executable:
+        remedy = shlex.join([peer.python, "-m", "pip", "install", *peer.packages])
+    elif "UV" in os.environ:
+        remedy = f"uv run --with {','.join(peer.packages)} alexnet bench data"
+    else:
+        remedy = f"pip install {' '.join(peer.packages)}"
+    return (
+        f"{peer.pipeline} is not measured: {packages} missing. Use `{remedy}`, "
+        f"or --{peer.library}_python with an interpreter that has it"
+    )

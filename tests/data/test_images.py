@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.errors import AlexNetError
@@ -85,3 +85,51 @@ def test_damaged_metadata_raise_no_other_error():
             damaged[place] = rng.integers(256)
         with contextlib.suppress(UnreadableImageError):
             decode_image(bytes(damaged), 16, 3)
+
+
+def photo(seed, size=24):
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def decode_with_pillow(content):
+    with Image.open(io.BytesIO(content)) as opened:
+        return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("quality", "size"), [(100, 64), (75, 63), (20, 17), (95, 1)])
+def test_jpeg_is_decoded_as_by_pillow_bit_for_bit(subsampling, progressive, quality, size):
+    content = encode(photo(0, size), "JPEG", subsampling=subsampling, progressive=progressive, quality=quality)
+    np.testing.assert_array_equal(decode_image(content, size, 3), decode_with_pillow(content))
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+UNUSUAL_JPEG = {
+    "grey": encode(photo(1).convert("L"), "JPEG"),
+    "cmyk": encode(photo(1).convert("CMYK"), "JPEG"),
+    "rgb": encode(photo(1), "JPEG", keep_rgb=True),
+    "rotated": encode(photo(1), "JPEG", exif=orientation(6)),
+    "rotated in XMP": encode(photo(1), "JPEG", xmp=XMP),
+    "extra bytes": encode(photo(1), "JPEG").replace(b"\xff\xda", b"\x00\x00\xff\xda", 1),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSUAL_JPEG)
+def test_unusual_jpeg_is_decoded_as_by_pillow(kind):
+    np.testing.assert_array_equal(decode_image(UNUSUAL_JPEG[kind], 24, 3), decode_with_pillow(UNUSUAL_JPEG[kind]))
+
+
+@pytest.mark.parametrize("length", [0, 3, 300, -40, -2])
+def test_truncated_jpeg_file_is_named_in_one_line(tmp_path, length):
+    file = tmp_path / "cat.jpg"
+    file.write_bytes(encode(photo(2, 80), "JPEG")[:length])
+    with pytest.raises(AlexNetError, match=r"cat\.jpg: not a readable image \(.+\); remove or replace it$"):
+        decode_image(file, 24, 3)

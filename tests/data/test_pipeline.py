@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
+
+import grain
 import numpy as np
 import pytest
 
@@ -10,6 +16,7 @@ from alexnet_jax.config import DataConfig
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.measure_statistics import measure_statistics
 from alexnet_jax.data.pipeline import evaluation_batches, training_batches
+from alexnet_jax.errors import AlexNetError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +59,100 @@ def test_measured_statistics_are_those_of_the_pixels(source):
     np.testing.assert_allclose(measured.mean, images.mean(0), rtol=1e-5)
     np.testing.assert_allclose(measured.colour_covariance, np.cov(images.reshape(-1, 3).T, bias=True), rtol=1e-5)
     np.testing.assert_allclose(measure_statistics(source, False).mean, images.mean((0, 1, 2)), rtol=1e-5)
+
+
+def read(batches, count):
+    """The labels and the images of the first batches."""
+    taken = [next(batches) for _ in range(count)]
+    return np.concatenate([batch["label"] for batch in taken]), np.concatenate([batch["image"] for batch in taken])
+
+
+def test_order_is_that_of_grain(source):
+    shuffled = grain.MapDataset.source(source).seed(3).shuffle().batch(300, drop_remainder=True).repeat()
+    batches = training_batches(source, 300, seed=3, start=2)
+    for step in range(2, 7):
+        batch = next(batches)
+        np.testing.assert_array_equal(batch["image"], shuffled[step]["image"])
+        np.testing.assert_array_equal(batch["label"], shuffled[step]["label"])
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_order_does_not_depend_on_the_number_of_threads(source, threads):
+    labels, images = read(training_batches(source, 100, seed=1, threads=threads), 12)
+    expected_labels, expected_images = read(training_batches(source, 100, seed=1), 12)
+    np.testing.assert_array_equal(labels, expected_labels)
+    np.testing.assert_array_equal(images, expected_images)
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_rows_of_all_processes_are_the_batch_of_one_process(source, processes):
+    batches = training_batches(source, 300, seed=1, start=1)
+    parts = [training_batches(source, 300, 1, 1, process, processes) for process in range(processes)]
+    for _ in range(5):
+        batch, rows = next(batches), [next(part) for part in parts]
+        assert {len(row["label"]) for row in rows} == {300 // processes}
+        for name in ("image", "label"):
+            np.testing.assert_array_equal(np.concatenate([row[name] for row in rows]), batch[name])
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_evaluate_every_example_once(source, processes):
+    parts = [list(evaluation_batches(source, 300, process, processes)) for process in range(processes)]
+    assert {len(part) for part in parts} == {4}
+    labels = np.concatenate([row["label"] for rows in zip(*parts, strict=True) for row in rows])
+    images = np.concatenate([row["image"] for rows in zip(*parts, strict=True) for row in rows])
+    assert (labels[1000:] == PADDING_LABEL).all()
+    assert not images[1000:].any()
+    for index in range(1000):
+        assert labels[index] == source[index]["label"]
+        np.testing.assert_array_equal(images[index], source[index]["image"])
+
+
+PROCESS = """
+import json, sys
+import jax
+import numpy as np
+from alexnet_jax.config import DataConfig
+from alexnet_jax.data.pipeline import training_batches
+from alexnet_jax.data.dataset import open_dataset
+
+index, address = int(sys.argv[1]), sys.argv[2]
+jax.config.update("jax_num_cpu_devices", 1)
+jax.distributed.initialize(address, 2, index)
+source = open_dataset(DataConfig(dataset="cifar10_sample")).test
+rows = next(training_batches(source, 100, 1, 3, jax.process_index(), jax.process_count()))
+sharding = jax.NamedSharding(jax.make_mesh((2,), ("batch",)), jax.P("batch"))
+batch = {name: jax.make_array_from_process_local_data(sharding, part) for name, part in rows.items()}
+weights = np.arange(1, 101, dtype=np.int32)
+total = jax.jit(lambda batch: {name: (part.reshape(100, -1).astype("int32").sum(1) * weights).sum()
+                               for name, part in batch.items()})(batch)
+print(json.dumps({"rows": len(rows["label"]), **{name: int(value) for name, value in total.items()}}))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_of_jax_build_one_batch(source):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    commands = [[sys.executable, "-c", PROCESS, str(index), address] for index in (0, 1)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    results = [json.loads(process.communicate(timeout=60)[0].splitlines()[-1]) for process in processes]
+    batch, weights = next(training_batches(source, 100, 1, 3)), np.arange(1, 101, dtype=np.int32)
+    totals = {
+        name: int((part.reshape(100, -1).astype(np.int32).sum(1) * weights).sum()) for name, part in batch.items()
+    }
+    assert results == [{"rows": 50, **totals}] * 2
+
+
+def test_batch_that_the_processes_cannot_divide_is_refused(source):
+    with pytest.raises(UsageError, match=r"batch_size is 100: use a multiple of the 3 processes"):
+        training_batches(source, 100, seed=0, process_count=3)
+
+
+def test_damaged_image_in_a_batch_is_named(photos):
+    folder = photos(splits=("train", "test"))
+    (folder / "train" / "dog" / "3.png").write_bytes(b"not an image")
+    data = open_dataset(DataConfig(dataset=str(folder), image_size=24))
+    with pytest.raises(AlexNetError, match=r"dog/3\.png: not a readable image"):
+        read(training_batches(data.train, 8, seed=0), 2)
