@@ -1,4 +1,4 @@
-"""Settings that JAX reads when its backend starts: CPU flags, virtual devices and the compilation cache.
+"""Settings that JAX reads when its backend starts: XLA's CPU flags, virtual devices and the compilation cache.
 
 This module does not import JAX unless virtual devices are requested.
 """
@@ -8,53 +8,59 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 import sys
 import tempfile
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-XLA_FLAG = "--xla_cpu_experimental_ynn_fusion_type="
-"""Makes XLA use Eigen for convolutions and matrix products, which is faster for AlexNet than its default library."""
-_XLA_FLAG_VERSION = "0.10.2"  # XLA ends the process at an unknown flag, so other releases do not get it
+_YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+_YNN_FUSIONS = {(0, 10): "", (0, 11): "-reduce", (0, 12): "-reduce"}
+"""What XLA gives to the YNNPACK library, by jaxlib release. The measurements are in
+experiments/results/jax_versions.md. XLA aborts at a flag that it does not know, so other releases get none."""
 
 MAX_CACHE_BYTES = 2**29
-"""The size of the compilation cache. Beyond it, the oldest entries are deleted."""
-_CACHE_ENTRIES = "*-cache"
-_DAMAGED_ENTRY = re.compile(r"Error reading persistent compilation cache entry for '([\w.]+)'")
-_WRITE_ERROR = "Error writing persistent compilation cache entry"
+"""The size of the compilation cache. Beyond it, JAX deletes the entries that were used least recently."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc.h
 
 
 def tune_cpu() -> None:
-    """Sets what makes JAX fast on a CPU. Call it before JAX's backend starts. Other devices are not affected.
+    """Makes JAX fast on a CPU. Call it before JAX's backend starts. Other devices are not affected.
 
-    Adds ``XLA_FLAG`` to ``XLA_FLAGS`` in the environment, unless it is there. Tells glibc to keep freed memory,
-    because XLA allocates the temporary arrays of each step again and new pages would have to be cleared.
+    Adds ``xla_flag()`` to the environment variable ``XLA_FLAGS``, unless the flag is set there, and calls
+    ``keep_freed_memory``.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if XLA_FLAG not in flags and version("jaxlib") == _XLA_FLAG_VERSION:
-        os.environ["XLA_FLAGS"] = f"{flags} {XLA_FLAG}".strip()
-    _keep_freed_memory()
+    if _YNN_FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {xla_flag()}".strip()
+    keep_freed_memory()
+
+
+def xla_flag() -> str:
+    """The XLA flag that makes AlexNet fast with the installed jaxlib. Empty for a release that was not measured."""
+    major, minor, *_ = version("jaxlib").split(".")
+    fusions = _YNN_FUSIONS.get((int(major), int(minor)))
+    return "" if fusions is None else f"{_YNN_FLAG}={fusions}"
 
 
 def untuned(environment: Mapping[str, str]) -> dict[str, str]:
-    """``environment`` as it was before ``tune_cpu``, for programs that run with their own defaults."""
-    flags = environment.get("XLA_FLAGS", "").replace(XLA_FLAG, "").strip()
+    """``environment`` without what ``tune_cpu`` added, for programs that run with their own defaults."""
+    flags = environment.get("XLA_FLAGS", "").replace(xla_flag(), "").strip()
     others = {name: value for name, value in environment.items() if name != "XLA_FLAGS"}
     return others | ({"XLA_FLAGS": flags} if flags else {})
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
+    """Makes glibc keep freed memory. Without glibc it does nothing.
+
+    XLA allocates the temporary arrays of each step anew, and the kernel would have to clear new pages for them.
+    """
     if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):
         return
     library.mallopt(_M_MMAP_MAX, 0)
     library.mallopt(_M_TRIM_THRESHOLD, -1)
-    library.mallopt(_M_ARENA_MAX, 1)  # the arenas of threads would return their memory in spite of the threshold
+    library.mallopt(_M_ARENA_MAX, 1)  # the threads' own arenas return memory in spite of the threshold
 
 
 def use_virtual_devices() -> None:
@@ -72,51 +78,35 @@ def use_virtual_devices() -> None:
 def use_compile_cache() -> None:
     """Makes JAX keep compiled functions in the user's cache directory. Call it before JAX is imported.
 
-    ``JAX_COMPILATION_CACHE_DIR`` in the environment names another directory, or none if it is empty. If the directory
-    cannot be written, nothing is cached. A damaged entry is deleted when it is read, and the function compiled again.
+    ``JAX_COMPILATION_CACHE_DIR`` in the environment names another directory, or none if it is empty. If the user's
+    cache directory cannot be written, nothing is cached. If an entry cannot be read, JAX warns and compiles again.
     """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        with contextlib.suppress(OSError, RuntimeError):  # a full disk, or a user without a home directory
-            os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_cache_directory())
-            os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        _delete_damaged_entries(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]))
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    with contextlib.suppress(OSError, RuntimeError):  # a full disk, or a user without a home directory
+        directory = _cache_directory()
+        _delete_incomplete_entries(directory)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)
+        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(MAX_CACHE_BYTES))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
 def _cache_directory() -> Path:
-    """Makes the directory and limits its size. Raises OSError or RuntimeError if it cannot be written."""
+    """Makes the directory. Raises OSError or RuntimeError if it cannot be written."""
     root = os.environ.get("XDG_CACHE_HOME")
     directory = (Path(root) if root else Path.home() / ".cache") / "alexnet_jax"
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory):
         pass
-    _delete_oldest_entries(directory)
     return directory
 
 
-def _delete_oldest_entries(directory: Path) -> None:
-    """Brings the entries down to ``MAX_CACHE_BYTES``. JAX does so itself only with the package ``filelock``."""
-    files = [(file, file.stat()) for file in directory.glob(_CACHE_ENTRIES)]
-    size = sum(stat.st_size for _, stat in files)
-    for file, stat in sorted(files, key=lambda entry: entry[1].st_mtime):
-        if size <= MAX_CACHE_BYTES:
-            return
-        file.unlink(missing_ok=True)
-        size -= stat.st_size
+def _delete_incomplete_entries(directory: Path) -> None:
+    """Deletes entries whose writing was interrupted. JAX would not replace them.
 
-
-def _delete_damaged_entries(directory: Path) -> None:
-    """JAX warns about an entry that it cannot read, compiles again, and would never replace the entry."""
-    show = warnings.showwarning
-
-    def show_other_warnings(message: Warning | str, *where: Any, **more: Any) -> None:
-        damaged = _DAMAGED_ENTRY.match(str(message))
-        if damaged is None:
-            if not str(message).startswith(_WRITE_ERROR):
-                show(message, *where, **more)
-            return
-        for file in directory.glob(f"{damaged[1]}-{_CACHE_ENTRIES}"):
-            with contextlib.suppress(OSError):
-                file.unlink()
-
-    warnings.showwarning = show_other_warnings
+    JAX writes ``KEY-atime`` after ``KEY-cache``, so an entry without it is not complete.
+    """
+    for entry in directory.glob("*-cache"):
+        atime = entry.with_name(entry.name.removesuffix("-cache") + "-atime")
+        if not atime.exists() or entry.stat().st_size == 0:
+            entry.unlink(missing_ok=True)
