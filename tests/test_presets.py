@@ -66,7 +66,7 @@ def test_the_whole_recipe_runs_in_miniature(prepared, tmp_path, name):
     splits = ["validation", "test"] if name == "imagenet_paper" else ["test"]
     assert [row["split"] for row in rows] == 2 * ["train", "train", *splits]
     done = alexnet("evaluate", workdir.root, "--views", "ten-crop")
-    assert "test, ten-crop, step 4, 8 images: top-1 error" in done.stdout, done.stderr
+    assert "test, ten-crop, step 4, 8 images\ntop-1 error" in done.stdout, done.stderr
     done = alexnet("predict", workdir.root, prepared / "picture.jpg")
     assert len(done.stdout.splitlines()) == 6
     assert "class" not in done.stdout

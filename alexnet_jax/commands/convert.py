@@ -13,31 +13,32 @@ from alexnet_jax.commands.parsing import parse
 
 @dataclass(frozen=True)
 class ConvertArguments:
-    """Weights of PyTorch, of Caffe or of a run, written as safetensors."""
+    """Convert weights of PyTorch, of Caffe or of a run to safetensors."""
 
     source: tyro.conf.Positional[Path]
-    """A .pth, .safetensors or .caffemodel file, or the folder of a run."""
+    """A .pth, .safetensors or .caffemodel file, or a run directory."""
     destination: tyro.conf.Positional[Path]
     """The .safetensors file to write."""
-    layout: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"
-    """This project's, with the net's config and the preparation of pixels; or torchvision's names, parameters alone."""
+    format: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"
+    """This project's format, with the net's config, its preprocessing and the class names, or torchvision's: the
+    parameters alone, with the names and shapes of its state dict."""
     variant: str | None = None
-    """Which net it is, where the file does not tell; it is taken with the file's widths."""
+    """The net, if the file fits more than one. The widths of its layers are taken from the file."""
     mean: Path | None = None
-    """Caffe's mean image (.binaryproto). Without it, Caffe's usual mean colour is subtracted."""
+    """Caffe's mean image (.binaryproto). Without it, Caffe's usual channel means are subtracted."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the last state, or that with the smallest error."""
+    """Of a run: the latest checkpoint, or the one with the smallest error."""
 
 
 def main(arguments: list[str]) -> int:
     """Converts, and prints what was found."""
     parsed = parse(ConvertArguments, arguments, "convert")
-    from alexnet_jax.commands.trained import load_weights_of
+    from alexnet_jax.commands.trained import load_net
     from alexnet_jax.console.tables import describe_net
     from alexnet_jax.weights.safetensors import write_weights
 
-    weights = load_weights_of(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)
-    write_weights(weights, parsed.destination, parsed.layout)
+    weights = load_net(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)
+    write_weights(weights, parsed.destination, parsed.format)
     print(f"net      {describe_net(weights.config.model)}")
-    print(f"written  {parsed.destination}, in the layout of {parsed.layout}")
+    print(f"written  {parsed.destination}, {parsed.format} format")
     return 0

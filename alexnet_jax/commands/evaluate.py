@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
+from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
@@ -15,30 +16,35 @@ from alexnet_jax.errors import UsageError
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Errors of trained nets on a whole split, every example counted once."""
+    """Measure the errors of a trained net, or of several together, on every image of a split."""
 
     nets: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs, or files of weights. The probabilities that several give are averaged (paper, Table 2)."""
+    """Run directories or files of weights. The probabilities of several nets are averaged (paper, Table 2)."""
     views: Literal["center", "ten-crop"] = "center"
-    """The centre; or corners, centre and their reflections, probabilities averaged (paper, section 4.1)."""
+    """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     split: str = "test"
     """Of the net's own data: test, validation or train. Of another --dataset: any split that it has."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The last state, or that with the smallest validation error (test error, where nothing was held out)."""
+    """Of a run: the latest checkpoint, or the one with the smallest validation error (test error, if nothing was held
+    out)."""
     dataset: str | None = None
-    """Another data set than the net's own: as --data.dataset of `alexnet train`."""
+    """Another data set than the net's own, as in --data.dataset of `alexnet train`."""
     data_dir: str | None = None
-    """Where TFDS data sets are now, if not where the run had them."""
+    """Where TFDS data sets are, if they have moved since the run."""
     variant: str | None = None
-    """Which net a file of weights is of, where its shapes do not tell."""
+    """The net, if a file of weights fits more than one."""
     devices: int | None = None
+    """The number of devices to use, 1 or 2."""
+    json: JsonPath = None
+    """Also write the errors to a JSON file; - prints the JSON instead of the text."""
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the errors in one line."""
+    """Evaluates, and prints the errors."""
     parsed = parse(EvaluateArguments, arguments, "evaluate")
     if not parsed.nets:
-        raise UsageError("no net is named: give the folder of a run, or a file of weights")
+        raise UsageError("no net is named: name a run directory or a file of weights")
+    check_json_path(parsed.json)
     from alexnet_jax.commands.trained import load_trained
     from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
@@ -53,24 +59,39 @@ def main(arguments: list[str]) -> int:
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
     if len(nets) == 1:
-        who, result = f"step {int(net.state.step):,}", evaluate(net.state, net.layout, source, parsed.views)
+        errors = evaluate(net.state, net.layout, source, parsed.views)
     else:
-        pairs = [(other.state, other.layout) for other in nets]
-        who, result = f"{len(nets)} nets", evaluate_ensemble(pairs, source, parsed.views)
-    print(
-        f"{parsed.split}, {parsed.views}, {who}, {result['count']:,} images: "
-        f"top-1 error {result['top1_error']:.2%}, top-5 error {result['top5_error']:.2%}, loss {result['loss']:.4f}"
-    )
+        errors = evaluate_ensemble([(other.state, other.layout) for other in nets], source, parsed.views)
+    if net.config.model.classes <= 5:
+        del errors["top5_error"]  # always 0
+    result = {
+        "nets": [str(path) for path in parsed.nets],
+        "steps": [int(other.state.step) for other in nets],
+        "split": parsed.split,
+        "views": parsed.views,
+        **errors,
+    }
+    if write_json(result, parsed.json):
+        print(_describe(result))
     return 0
 
 
+def _describe(result: dict[str, Any]) -> str:
+    nets = f"step {result['steps'][0]:,}" if len(result["nets"]) == 1 else f"{len(result['nets'])} nets"
+    top5 = f", top-5 error {result['top5_error']:.2%}" if "top5_error" in result else ""
+    return (
+        f"{result['split']}, {result['views']}, {nets}, {result['count']:,} images\n"
+        f"top-1 error {result['top1_error']:.2%}{top5}, loss {result['loss']:.4f}"
+    )
+
+
 def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
-    """Where the images are. Of a data set that is not the net's ``own``, the split that is asked for is what counts."""
+    """The images to evaluate on: those of the net's ``own`` run, or a split of another data set."""
     from alexnet_jax.data.folder import is_image_folder
 
     if parsed.dataset is not None:
         own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, test_split=parsed.split)
-        if not is_image_folder(parsed.dataset):  # whose classes the training images name
+        if not is_image_folder(parsed.dataset):  # a folder takes its class names from its training images
             own = replace(own, train_split=parsed.split)
     elif parsed.split not in ("test", "validation", "train"):
         raise UsageError(f"--split is {parsed.split!r}: use test, validation or train, or name another --dataset")

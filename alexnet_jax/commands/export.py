@@ -11,42 +11,49 @@ import tyro
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
 
+_SUFFIXES = (".onnx", ".stablehlo")
+
 
 @dataclass(frozen=True)
 class ExportArguments:
-    """A trained net as one file for other programs, which takes any number of images at a time.
+    """Export a trained net for other programs, as ONNX or StableHLO.
 
-    It reads uint8 images as stored, (batch, height, width, channels), and gives logits: crop and mean are inside.
+    The exported net reads stored images, uint8 (batch, height, width, channels), for any batch size, and returns
+    logits. Crop and normalisation are inside.
     """
 
     net: tyro.conf.Positional[Path]
-    """The folder of a run, or a file of weights."""
+    """A run directory or a file of weights."""
     out: tyro.conf.Positional[Path]
-    """The file to write."""
-    format: Literal["stablehlo", "onnx"] = "stablehlo"
-    """For `jax.export.deserialize` on CPU, CUDA and TPU; or for ONNX Runtime and the like."""
+    """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
+    `jax.export.deserialize` on CPU, CUDA and TPU."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the last state, or that with the smallest error."""
+    """Of a run: the latest checkpoint, or the one with the smallest error."""
     variant: str | None = None
-    """Which net a file of weights is of, where its shapes do not tell."""
+    """The net, if a file of weights fits more than one."""
 
 
 def main(arguments: list[str]) -> int:
-    """Exports, and prints what the file takes and gives."""
+    """Exports, and prints what the exported net reads and returns."""
     parsed = parse(ExportArguments, arguments, "export")
+    if parsed.out.suffix not in _SUFFIXES:
+        raise UsageError(f"{parsed.out}: unknown format; name a file ending in {' or '.join(_SUFFIXES)}")
     if parsed.out.exists():
-        raise UsageError(f"{parsed.out}: is there already; remove it, or name another file")
-    from alexnet_jax.commands.trained import load_weights_of
+        raise UsageError(f"{parsed.out}: exists already; remove it, or name another file")
+    from alexnet_jax.commands.trained import load_net
     from alexnet_jax.export.onnx import export_onnx
     from alexnet_jax.export.stablehlo import export_stablehlo
     from alexnet_jax.files import replace_file
 
-    weights = load_weights_of(parsed.net, parsed.checkpoint, parsed.variant)
-    exported = (export_onnx if parsed.format == "onnx" else export_stablehlo)(weights.config, weights.state())
+    weights = load_net(parsed.net, parsed.checkpoint, parsed.variant)
+    if parsed.out.suffix == ".onnx":
+        content = export_onnx(weights.config, weights.state(), weights.class_names)
+    else:
+        content = export_stablehlo(weights.config, weights.state())
     parsed.out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(parsed.out, exported)
+    replace_file(parsed.out, content)
     size, channels = weights.config.data.image_size, weights.config.model.channels
     print(f"images   uint8 (batch, {size}, {size}, {channels})")
     print(f"logits   float32 (batch, {weights.config.model.classes})")
-    print(f"written  {parsed.out}, {len(exported):,} bytes of {parsed.format}")
+    print(f"written  {parsed.out}, {len(content):,} bytes")
     return 0

@@ -3,55 +3,112 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import tyro
 
+from alexnet_jax.commands.json_output import STDOUT, JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.checks import check
 from alexnet_jax.errors import AlexNetError, UsageError
 
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """The five best classes for image files, with their probabilities."""
+    """Print the most probable classes of images."""
 
     net: tyro.conf.Positional[Path]
-    """The folder of a run, or a file of weights."""
+    """A run directory or a file of weights."""
     images: tyro.conf.Positional[tuple[Path, ...]]
-    """JPEG, PNG or WebP files of any size."""
+    """JPEG, PNG or WebP files of any size, and folders, which are searched for such files with all their subfolders."""
+    top: int = 5
+    """The number of classes to print for each image."""
+    json: JsonPath = None
+    """Also write the predictions to a JSON file; - prints the JSON instead of the text."""
     views: Literal["center", "ten-crop"] = "center"
-    """The centre; or corners, centre and their reflections, probabilities averaged (paper, section 4.1)."""
+    """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The last state of a run, or that with the smallest error."""
+    """Of a run: the latest checkpoint, or the one with the smallest error."""
     variant: str | None = None
-    """Which net a file of weights is of, where its shapes do not tell."""
+    """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """How many devices to use, 1 or 2."""
+    """The number of devices to use, 1 or 2."""
 
 
 def main(arguments: list[str]) -> int:
-    """Prints each file with its best classes; files that are no images are named, and make the status 1."""
+    """Predicts every image that can be read. Names the other ones and returns 1 if there are any."""
     parsed = parse(PredictArguments, arguments, "predict")
     if not parsed.images:
-        raise UsageError("no image is named: give one or more files after the net")
+        raise UsageError("no images: name one or more files or folders after the net")
+    check(parsed.top > 0, "--top", parsed.top, "use a number above 0")
+    check_json_path(parsed.json)
     from alexnet_jax.commands.trained import load_trained
 
     net = load_trained(parsed.net, parsed.checkpoint, parsed.variant, parsed.devices)
-    from alexnet_jax.data.images import decode_image
-    from alexnet_jax.training.evaluation import predict_images
+    from alexnet_jax.training.evaluation import BATCH_SIZE, predict_images
 
-    images, readable, failed = [], [], 0
-    for file in parsed.images:
+    problems = _Problems()
+    files = list(_image_files(parsed.images, problems))
+    batch_size = min(BATCH_SIZE, max(1, len(files)))
+    predictions: list[dict[str, Any]] = []
+    for start in range(0, len(files), batch_size):
+        readable, images = _decode(files[start : start + batch_size], net.config, problems)
+        if not images:
+            continue
+        best = predict_images(net.state, net.layout, np.stack(images), batch_size, parsed.views, parsed.top)
+        for file, classes in zip(readable, best, strict=True):
+            named = [{"class": net.class_name(label), "label": label, "probability": p} for p, label in classes]
+            predictions.append({"file": str(file), "classes": named})
+            if parsed.json != STDOUT:
+                _print(predictions[-1])
+    write_json(predictions, parsed.json)
+    return 1 if problems.count else 0
+
+
+class _Problems:
+    """Reports what cannot be predicted, as it is met, and counts it."""
+
+    count = 0
+
+    def report(self, message: object) -> None:
+        print(f"alexnet: error: {message}", file=sys.stderr)
+        self.count += 1
+
+
+def _image_files(paths: tuple[Path, ...], problems: _Problems) -> Iterator[Path]:
+    """The files among ``paths``, and the image files in the folders among them."""
+    from alexnet_jax.data.folder import IMAGE_SUFFIXES
+
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            problems.report(f"{path}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
+        yield from found
+
+
+def _decode(files: list[Path], config: TrainConfig, problems: _Problems) -> tuple[list[Path], list[np.ndarray]]:
+    """The files that can be read, and their images."""
+    from alexnet_jax.data.images import decode_image
+
+    readable, images = [], []
+    for file in files:
         try:
-            images.append(decode_image(file, net.config.data.image_size, net.config.model.channels))
+            images.append(decode_image(file, config.data.image_size, config.model.channels))
             readable.append(file)
         except AlexNetError as error:
-            print(f"alexnet: error: {error}", file=sys.stderr)
-            failed += 1
-    for file, best in zip(readable, predict_images(net.state, net.layout, images, parsed.views), strict=True):
-        print(file)
-        for probability, label in best:
-            print(f"  {probability:7.2%}  {net.class_name(label)}")
-    return 1 if failed else 0
+            problems.report(error)
+    return readable, images
+
+
+def _print(prediction: dict[str, Any]) -> None:
+    print(prediction["file"])
+    for row in prediction["classes"]:
+        print(f"  {row['probability']:7.2%}  {row['class']}")

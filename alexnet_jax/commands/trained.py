@@ -1,4 +1,4 @@
-"""A trained net on its devices, as the subcommands that ask it need it."""
+"""A trained net on its devices, for the commands that use one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from alexnet_jax.weights.weights import Weights
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained net, ready to be asked."""
+    """A trained net on its devices."""
 
     config: TrainConfig
     layout: Layout
@@ -26,36 +26,48 @@ class Trained:
     class_names: tuple[str, ...]
 
     def class_name(self, label: int) -> str:
-        """What people call the class ``label``."""
+        """The name of the class ``label``, or its number if the name is not known."""
         return self.class_names[label] if label < len(self.class_names) else f"class {label}"
 
     def check_images(self, other: TrainConfig) -> None:
-        """Raises UsageError where this net cannot see the images that ``other`` sees."""
+        """Checks that this net can be averaged with the net of ``other``.
+
+        Raises:
+            UsageError: the nets read different images, or have different classes.
+
+        """
         for name, ours, theirs in (
             ("data.image_size", self.config.data.image_size, other.data.image_size),
             ("model.channels", self.config.model.channels, other.model.channels),
             ("model.classes", self.config.model.classes, other.model.classes),
         ):
             if ours != theirs:
-                raise UsageError(f"{name} is {theirs} in one net and {ours} in another: nets of an ensemble share it")
+                raise UsageError(f"{name} is {theirs} in one net and {ours} in another: use nets with the same {name}")
 
-    def check_classes(self, names: tuple[str, ...], where: Path) -> None:
-        """Raises UsageError where the data set at ``where`` has other classes, ``names``, than the net has learned."""
+    def check_classes(self, names: tuple[str, ...], dataset: Path) -> None:
+        """Checks that the labels of a data set mean what they mean to the net.
+
+        Raises:
+            UsageError: the data set has more classes than the net, or other names for them.
+
+        """
         if len(names) > self.config.model.classes:
-            raise UsageError(f"{where}: has {len(names)} classes, and the net has {self.config.model.classes}")
-        if self.class_names and names != self.class_names:
-            theirs = next(name for name, ours in zip(names, self.class_names, strict=False) if name != ours)
-            raise UsageError(f"{where}: has a class {theirs!r}, which is not what the net has learned at that place")
+            raise UsageError(f"{dataset}: has {len(names)} classes, and the net has {self.config.model.classes}")
+        for label, name in enumerate(names):
+            if self.class_names and name != self.class_name(label):
+                raise UsageError(
+                    f"{dataset}: class {label} is {name!r}, but the net learned {self.class_name(label)!r}"
+                )
 
 
-def load_weights_of(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:
-    """The weights in the work folder or file ``net``; what is wrong with a checkpoint is said."""
+def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:
+    """The net in a run directory or a file. Prints a warning for a damaged checkpoint."""
     use_virtual_devices()
     return read_weights(net, variant, mean, checkpoint, lambda line: print(line, file=sys.stderr))
 
 
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
-    """The net in the work folder or file ``net``, on as many devices as ``devices`` says."""
-    weights = load_weights_of(net, checkpoint, variant)
+    """The net in a run directory or a file, on ``devices`` devices."""
+    weights = load_net(net, checkpoint, variant)
     layout = choose_layout(weights.config, devices)
     return Trained(weights.config, layout, layout.place(weights.state()), weights.class_names)

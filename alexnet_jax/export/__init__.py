@@ -1,1 +1,1 @@
-"""Trained nets as files for other programs."""
+"""Export of trained nets to ONNX and StableHLO."""

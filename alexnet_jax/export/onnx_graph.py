@@ -1,11 +1,12 @@
-"""The net as an ONNX graph, written node by node from the config, so that it stays small and readable.
+"""The net as an ONNX graph, with one node for each layer.
 
-After the first nodes images are (batch, channels, height, width), as ONNX has them. This module needs the package
-onnx, which nothing else here does.
+Images are (batch, channels, height, width) after the first nodes, as ONNX requires. No other module imports the package
+onnx.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +20,11 @@ from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.channels_first import to_channels_first
 
 _OPSET, _IR_VERSION = 13, 7
-"""Those of ONNX 1.8, of 2020, which has every operator used here: old programs read the file too."""
+"""The versions of ONNX 1.8 (2020). It has every operator used here, and older programs can read it."""
 
 
-def onnx_model(config: TrainConfig, state: TrainState) -> onnx.ModelProto:
-    """The graph from uint8 ``images`` as stored to ``logits``, with the shape of every value between."""
+def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, ...]) -> onnx.ModelProto:
+    """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all values in between."""
     graph = _Graph(config.model, to_channels_first(state.params, config.model, is_bgr=False))
     x = graph.crop("images", config, state)
     for layer in config.model.layers():
@@ -32,24 +33,26 @@ def onnx_model(config: TrainConfig, state: TrainState) -> onnx.ModelProto:
     shape: list[str | int] = ["batch", pixels, pixels, config.model.channels]
     images = helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, shape)
     logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", config.model.classes])
-    whole = helper.make_graph(graph.nodes, "alexnet", [images], [logits], graph.constants)
+    net = helper.make_graph(graph.nodes, "alexnet", [images], [logits], graph.constants)
     opset = helper.make_opsetid("", _OPSET)
-    model = helper.make_model(whole, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alexnet_jax")
+    model = helper.make_model(net, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alexnet_jax")
+    if class_names:
+        helper.set_model_props(model, {"class_names": json.dumps(class_names)})
     return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
 
 
 class _Graph:
-    """The nodes so far. A method adds some that read the value ``x``, and returns the name of what the last gives."""
+    """Builds the graph. Methods add nodes that read the value named ``x`` and return the name of their output."""
 
     def __init__(self, model: ModelConfig, layers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.model = model
         self.layers = layers
-        self.size = model.image_size  # side in pixels of what the last node gives
+        self.size = model.image_size  # side in pixels of the output of the last node
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
     def node(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
-        """One node; what it gives has its name."""
+        """Adds a node whose output has the node's name."""
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
 
@@ -61,7 +64,7 @@ class _Graph:
         return [self.constant(f"{name}/{kind}", self.layers[name][kind]) for kind in ("kernel", "bias")]
 
     def crop(self, x: str, config: TrainConfig, state: TrainState) -> str:
-        """The centre of each image, minus the mean: ``augment.center_crop``."""
+        """Centre crop and normalisation, as ``preprocess``."""
         start = (config.data.image_size - self.size) // 2
         end = start + self.size
         corners = {"starts": [start, start], "ends": [end, end], "axes": [1, 2]}
@@ -99,9 +102,9 @@ class _Graph:
                 return self.node("Tanh", layer.name, x)
 
     def windows(self, window: int, stride: int, padding: int, rounding: Rounding) -> dict[str, list[int]]:
-        """The attributes of a convolution or pooling of images of the present size, which becomes that of its output.
+        """The attributes of a convolution or pooling. Updates ``self.size`` to the size of its output.
 
-        ONNX rounds down and has no negative padding, which only says that a rest of the image stays unread.
+        ONNX rounds the number of windows down, so padding below zero, for pixels that stay unread, can be left out.
         """
         before, after = window_padding(self.size, window, stride, padding, rounding)
         after = max(after, 0)
@@ -113,7 +116,7 @@ class _Graph:
         }
 
     def local_response_norm(self, name: str, x: str) -> str:
-        """One LRN, or one for each tower. ONNX always divides alpha by the size of the window."""
+        """One LRN node, or one for each tower. ONNX always divides alpha by the window size."""
         norm, towers = self.model.local_response_norm, self.model.towers
         alpha = norm.alpha if norm.divide_alpha else norm.alpha * norm.size
         constants = {"size": norm.size, "alpha": alpha, "beta": norm.beta, "bias": norm.k}
@@ -127,7 +130,7 @@ class _Graph:
         return self.node("Concat", name, *parts, axis=1)
 
     def spatial_response_norm(self, name: str, x: str) -> str:
-        """ONNX has no such operator: the mean over a window that reads zeros outside is the sum over its size."""
+        """Built from an average pooling that counts the padding, because ONNX has no such operator."""
         norm = self.model.spatial_response_norm
         window = {"kernel_shape": [norm.size] * 2, "pads": [norm.size // 2] * 4}
         squares = self.node("Mul", f"{name}/squares", x, x)
@@ -146,7 +149,7 @@ class _Graph:
         return output
 
     def dropout(self, name: str, x: str) -> str:
-        """What dropout does at test: nothing, or the scale that makes up for it."""
+        """Dropout at test time: the identity, or a multiplication by the kept fraction."""
         dropout = self.model.dropout
         if dropout.scaled_in == "training":
             return x

@@ -27,6 +27,9 @@ def export_stablehlo(config: TrainConfig, state: TrainState) -> bytes:
         config: the run.
         state: a canonical state: a new one, a restored one, or the result of ``Layout.collect``.
 
+    Returns:
+        The serialised program.
+
     Raises:
         UsageError: the package flatbuffers is missing.
 

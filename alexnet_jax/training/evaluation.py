@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
@@ -71,13 +72,32 @@ def _totals(
 
 
 def predict_images(
-    state: TrainState, layout: Layout, images: list[np.ndarray], views: Views = "center", best: int = 5
-) -> Iterator[list[tuple[float, int]]]:
-    """The ``best`` probabilities and labels, largest first, for each of ``images``, uint8 (size, size, channels)."""
-    batch_size = min(BATCH_SIZE, len(images))
-    for start in range(0, len(images), batch_size or 1):
-        part = np.stack(images[start : start + batch_size])
-        whole = np.pad(part, [(0, batch_size - len(part)), (0, 0), (0, 0), (0, 0)])
-        for scores in np.asarray(layout.predict_step(state, jnp.asarray(whole), views))[: len(part)]:
-            labels = np.argsort(-scores, kind="stable")[:best]
-            yield [(float(np.exp(scores[label])), int(label)) for label in labels]
+    state: TrainState,
+    layout: Layout,
+    images: UInt8[np.ndarray, "batch size size channels"],
+    batch_size: int,
+    views: Views = "center",
+    top: int = 5,
+) -> list[list[tuple[float, int]]]:
+    """The most probable classes of one batch of stored images.
+
+    Args:
+        state: the trained state, as ``layout`` places it.
+        layout: the devices.
+        images: at most ``batch_size`` images. They are padded to that number, so that all batches share one
+            compilation.
+        batch_size: the number of images of a full batch.
+        views: predict from the centre crop, or from ten crops.
+        top: the number of classes for each image.
+
+    Returns:
+        For each image, probabilities and labels in descending order.
+
+    """
+    padded = np.pad(images, [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)])
+    scores = np.asarray(layout.predict_step(state, jnp.asarray(padded), views))[: len(images)]
+    labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return [
+        [(float(np.exp(image_scores[label])), int(label)) for label in image_labels]
+        for image_scores, image_labels in zip(scores, labels, strict=True)
+    ]

@@ -132,7 +132,7 @@ def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
     names = tuple(synset_names().values())
     write_weights(Weights(config, state.params, statistics, names), tmp_path / "net.safetensors")
     done = alexnet(*command.replace("NET", "net.safetensors").split()[1:], cwd=tmp_path)
-    assert re.match("validation, center, step 0, 3 images: top-1 error", done.stdout), done.stderr
+    assert re.match("validation, center, step 0, 3 images\ntop-1 error", done.stdout), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_evaluate_counts_every_example(run):
     for views in ("center", "ten-crop"):
         done = alexnet("evaluate", run, "--views", views)
         assert done.returncode == 0, done.stderr
-        assert f"test, {views}, step 12, 10 images: " in done.stdout
+        assert f"test, {views}, step 12, 10 images\n" in done.stdout
         if views == "center":
             assert f"top-1 error {rows[-1]['top1_error']:.2%}" in done.stdout
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 from functools import cache, partial
@@ -22,31 +23,28 @@ from alexnet_jax.preprocessing.statistics import Statistics, published_statistic
 from alexnet_jax.training.state import TrainState, create_train_state
 from alexnet_jax.training.steps import logits_step
 from alexnet_jax.variants import VARIANTS, variant
+from tests.helpers.nets import tiny_model
 
 
 def tiny(name) -> TrainConfig:
-    """The variant's structure with few channels and small images, of which 7 pixels are cut off.
+    """A run of a tiny net, on images with a margin of 7 pixels.
 
-    At 74 pixels conv1's last window hangs over the edge or leaves a rest unread, as at full size.
+    At 74 pixels the last window of conv1 extends past the edge or leaves pixels unread, as at full size.
     """
-    model = variant(name)
-    features = (8, 16, 12, 12, 8)
-    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=False))
-    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
-    size = min(model.image_size, 74)
-    model = dataclasses.replace(model, convs=convs, dense=dense, classes=10, image_size=size)
+    size = min(variant(name).image_size, 74)
+    model = dataclasses.replace(tiny_model(name), image_size=size)
     return TrainConfig(model=model, data=DataConfig(image_size=size + 7))
 
 
 def mean_image(config) -> Statistics:
-    """As a training set would give: another mean at each pixel."""
+    """Random statistics with a mean image."""
     rng, size, channels = np.random.default_rng(1), config.data.image_size, config.model.channels
     mean = rng.uniform(60, 180, (size, size, channels))
     return Statistics(jnp.asarray(mean, jnp.float32), jnp.eye(channels, dtype=jnp.float32))
 
 
 def drawn_state(config, statistics) -> TrainState:
-    """Parameters of one random size, so that every layer and every bias counts in the logits."""
+    """Random parameters of one scale, so that every layer and every bias contributes to the logits."""
     rng = np.random.default_rng(0)
 
     def draw(leaf):
@@ -59,7 +57,7 @@ def drawn_state(config, statistics) -> TrainState:
 
 @cache
 def case(name):
-    """Config, state, images as stored and their logits."""
+    """A config, a state, stored images and their logits."""
     config = tiny(name)
     return prepare(config, mean_image(config))
 
@@ -93,7 +91,7 @@ def test_onnx_gives_the_logits_of_every_variant(name):
 
 
 @pytest.mark.parametrize("name", ["paper", "original", "caffe_alexnet", "torchvision", "d2l", "cifar10_tanh"])
-def test_stablehlo_gives_the_logits_and_is_for_three_platforms(name):
+def test_stablehlo_gives_the_logits_on_three_platforms(name):
     config, state, images, want = case(name)
     program = jax.export.deserialize(bytearray(export_stablehlo(config, state)))
     assert program.platforms == ("cpu", "cuda", "tpu")
@@ -128,8 +126,16 @@ def test_nodes_of_the_onnx_graph_have_the_names_of_the_layers():
 
 
 @pytest.mark.parametrize(("export", "package"), [(export_onnx, "onnx"), (export_stablehlo, "flatbuffers")])
-def test_a_missing_package_is_one_line_that_says_what_to_install(monkeypatch, export, package):
+def test_a_missing_package_is_one_line_that_says_how_to_install_it(monkeypatch, export, package):
     config, state, _, _ = case("paper")
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageError, match=rf"needs the package {package}: pip install 'alexnet-jax\[export\]'$"):
+    with pytest.raises(UsageError, match=rf"needs the package {package}: install it with `pip install {package}`, or"):
         export(config, state)
+
+
+def test_the_onnx_metadata_holds_the_class_names():
+    config, state, _, _ = case("original")
+    names = tuple(f"class \u00e9 {label}" for label in range(10))
+    (entry,) = onnx.load_from_string(export_onnx(config, state, names)).metadata_props
+    assert (entry.key, tuple(json.loads(entry.value))) == ("class_names", names)
+    assert not onnx.load_from_string(export_onnx(config, state)).metadata_props

@@ -17,7 +17,9 @@ def tiny_model(name: str, classes: int = 10) -> ModelConfig:
     features, stddevs = (8, 16, 12, 12, 8), (0.01, 0.1, 0.12, 0.15, 0.15)
     convs = tuple(
         dataclasses.replace(conv, features=count, kernel_stddev=stddev)
-        for conv, count, stddev in zip(model.convs, features, stddevs, strict=True)
+        for conv, count, stddev in zip(
+            model.convs, features[: len(model.convs)], stddevs[: len(model.convs)], strict=True
+        )
     )
     dense = tuple(dataclasses.replace(layer, features=16, kernel_stddev=0.3) for layer in model.dense)
     return dataclasses.replace(model, convs=convs, dense=dense, classes=classes, image_size=67, head_kernel_stddev=0.3)

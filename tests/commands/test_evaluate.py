@@ -1,0 +1,85 @@
+"""``alexnet evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.command import alexnet
+from tests.helpers.nets import tiny_config, tiny_model
+from tests.helpers.runs import write_run
+
+CLASSES = ("cat", "dog", "horse", "ship", "truck", "frog")
+
+
+def write_photos(root: Path, classes: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 3), ("test", 2)):
+        for name in classes:
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(rng.integers(0, 256, (80, 80, 3), np.uint8)).save(root / part / name / f"{index}.png")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A directory with a run of five classes in ``five``, one of six classes in ``six``, and their photos."""
+    place = tmp_path_factory.mktemp("evaluate")
+    for name, count in (("five", 5), ("six", 6)):
+        classes = tuple(sorted(CLASSES[:count]))
+        write_photos(place / f"{name}_photos", classes)
+        config = tiny_config(model=tiny_model("single_tower", classes=count))
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=f"{name}_photos"))
+        write_run(place / name, config, classes)
+    return place
+
+
+def test_every_image_of_the_split_counts(place):
+    done = alexnet("evaluate", "six", cwd=place)
+    assert done.returncode == 0, done.stderr
+    pattern = r"test, center, step 7, 12 images\ntop-1 error [\d.]+%, top-5 error [\d.]+%, loss [\d.]+\n"
+    assert re.fullmatch(pattern, done.stdout)
+
+
+def test_five_classes_have_no_top5_error(place):
+    done = alexnet("evaluate", "five", "--split", "train", "--json", "-", cwd=place)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["count"] == 15
+    assert 0 < found["top1_error"] <= 1
+    assert "top5_error" not in found
+    assert "top-5" not in alexnet("evaluate", "five", cwd=place).stdout
+
+
+def test_a_json_file_holds_what_the_text_says(place):
+    done = alexnet("evaluate", "six", "six", "--json", "out.json", cwd=place)
+    found = json.loads((place / "out.json").read_text())
+    assert found["nets"] == ["six", "six"]
+    assert done.stdout == (
+        f"test, center, 2 nets, 12 images\ntop-1 error {found['top1_error']:.2%}, "
+        f"top-5 error {found['top5_error']:.2%}, loss {found['loss']:.4f}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, "no net is named: name a run directory or a file of weights"),
+        (["six", "--json", "no/x.json"], 2, "--json is no/x.json: there is no directory no"),
+        (["six", "--split", "all"], 2, "--split is 'all': use test, validation or train, or name another --dataset"),
+        (["six", "--split", "validation"], 2, "--split is validation: this run held nothing out; use test or train"),
+        (["five", "--dataset", "six_photos"], 2, "six_photos: has 6 classes, and the net has 5"),
+        (["six", "--dataset", "five_photos"], 2, "five_photos: class 2 is 'horse', but the net learned 'frog'"),
+        (["six", "five"], 2, "six_photos: has 6 classes, and the net has 5"),
+    ],
+)
+def test_errors_are_one_line(place, arguments, status, message):
+    done = alexnet("evaluate", *arguments, cwd=place)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == f"alexnet: error: {message}\n"
