@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from alexnet_jax.commands.parsing import parse, print_table
+from dataclasses import dataclass
+
+from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
+from alexnet_jax.commands.parsing import parse
 
 
-def _no_arguments() -> None:
-    """The named nets and what they count, for one image."""
+@dataclass(frozen=True)
+class VariantsArguments:
+    """List the named nets, with the side of their images in pixels, their parameters and multiply-accumulates."""
+
+    json: JsonPath = None
+    """Also write the list to a JSON file; - prints the JSON instead of the table."""
 
 
 def main(arguments: list[str]) -> int:
     """Prints the table."""
-    parse(_no_arguments, arguments, "variants")
-    from alexnet_jax.console.tables import variants_table
+    parsed = parse(VariantsArguments, arguments, "variants")
+    check_json_path(parsed.json)
+    from rich.console import Console
 
-    print_table(variants_table())
+    from alexnet_jax.console.tables import variants_json, variants_table
+
+    if write_json(variants_json(), parsed.json):
+        Console().print(variants_table())
     return 0

@@ -1,11 +1,13 @@
-"""Runs and nets as lines and tables."""
+"""Runs and nets as text and tables."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
+from rich.console import Console
 from rich.table import Table
 
 from alexnet_jax.config import ModelConfig, TrainConfig
@@ -14,66 +16,99 @@ from alexnet_jax.net.summary import Summary, summarize_model
 from alexnet_jax.variants import VARIANTS, variant
 
 
-def size_text(count: float) -> str:
-    """Bytes in the unit that people read: MB of 2**20 bytes, as the layer tables of other programs print them."""
-    return f"{count / 2**20:,.2f} MB"
-
-
-def first_line(text: str | None) -> str:
-    """The first line of a docstring."""
-    return (text or "").strip().splitlines()[0]
-
-
 def plain_table(*columns: str) -> Table:
-    """A table without lines, words on the left and numbers on the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    """A table without lines: text on the left, numbers on the right. Its columns are closer on narrow terminals."""
+    table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=Console().width < 80)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index < len(columns))
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     return table
 
 
 def summary_table(summary: Summary) -> Table:
-    """Layer, output shape for one image, parameters and multiply-accumulates, with totals and memory below."""
-    table = plain_table("layer", "output shape", "parameters", "MACs")
+    """The layers of a net, with their windows, output shapes, parameters and multiply-accumulates."""
+    table = plain_table("layer", "kernel", "stride", "groups", "output", "parameters", "MACs")
     for row in summary.rows:
-        table.add_row(row.name, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs:,}")
-    table.add_section()
-    table.add_row("total", "", f"{summary.parameters:,}", f"{summary.macs:,}")
-    table.add_section()
-    sizes = {
-        "input": summary.input_bytes,
-        "forward and backward": summary.activation_bytes,
-        "parameters": summary.parameter_bytes,
-    }
-    for name, size in [*sizes.items(), ("all of it", sum(sizes.values()))]:
-        table.add_row(name, size_text(size), "", "")
-    return table
-
-
-def variants_table() -> Table:
-    """The named nets with their counts and the first line of their docstrings."""
-    table = plain_table("variant", "parameters", "MACs", "image", "classes")
-    table.add_column("what it is")
-    for name, make in VARIANTS.items():
-        config = variant(name)
-        summary = summarize_model(config)
-        size = f"{config.image_size} x {config.image_size}"
         table.add_row(
-            name, f"{summary.parameters:,}", f"{summary.macs:,}", size, f"{config.classes:,}", first_line(make.__doc__)
+            row.name,
+            f"{row.kernel}x{row.kernel}" if row.kernel else "",
+            str(row.stride or ""),
+            str(row.groups or ""),
+            "x".join(map(str, row.shape)),
+            f"{row.parameters:,}" if row.parameters else "",
+            f"{row.macs:,}" if row.macs else "",
         )
     return table
 
 
-def _variant_name(config: ModelConfig) -> str:
-    """The variant whose net this is but for the classes, or what it can be called."""
-    return next(
-        (name for name in VARIANTS if replace(config, classes=variant(name).classes) == variant(name)), "custom"
-    )
+def describe_totals(summary: Summary) -> str:
+    """The parameters and multiply-accumulates of a net, and its memory for one image, a line each."""
+    sizes = {
+        "image": summary.input_bytes,
+        "outputs and gradients": summary.activation_bytes,
+        "parameters": summary.parameter_bytes,
+    }
+    lines = [
+        f"{summary.parameters:,} parameters, {summary.macs:,} MACs",
+        "Memory for one image, in float32:",
+        *(f"  {name:<21} {_megabytes(size)}" for name, size in sizes.items()),
+        f"  {'total':<21} {_megabytes(sum(sizes.values()))}",
+    ]
+    return "\n".join(lines)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:8,.2f} MiB"
+
+
+def variants_table() -> Table:
+    """The named nets with their sizes, in millions, and the first lines of their docstrings."""
+    table = plain_table("variant", "pixels", "params\n(M)", "MACs\n(M)")
+    table.add_column("description", ratio=1, overflow="fold")
+    for name in VARIANTS:
+        config = variant(name)
+        summary = summarize_model(config)
+        parameters, macs = f"{summary.parameters / 1e6:.2f}", f"{summary.macs / 1e6:,.1f}"
+        table.add_row(name, str(config.image_size), parameters, macs, _description(name))
+    return table
+
+
+def variants_json() -> list[dict[str, Any]]:
+    """The named nets as values for JSON."""
+    nets = []
+    for name in VARIANTS:
+        config = variant(name)
+        summary = summarize_model(config)
+        nets.append(
+            {
+                "variant": name,
+                "description": _description(name),
+                "image_size": config.image_size,
+                "channels": config.channels,
+                "classes": config.classes,
+                "towers": config.towers,
+                "parameters": summary.parameters,
+                "macs": summary.macs,
+            }
+        )
+    return nets
+
+
+def _description(name: str) -> str:
+    """The first line of the variant's docstring."""
+    return (VARIANTS[name].__doc__ or "").strip().splitlines()[0].replace("``", "")
 
 
 def describe_net(config: ModelConfig) -> str:
-    """Name, towers and size of a net in one line."""
-    return f"{_variant_name(config)}: {config.towers} tower(s), {summarize_model(config).parameters:,} parameters"
+    """The name of a net, its towers and its parameters, in one line."""
+    towers = "1 tower" if config.towers == 1 else f"{config.towers} towers"
+    return f"{_variant_name(config)}, {towers}, {summarize_model(config).parameters:,} parameters"
+
+
+def _variant_name(config: ModelConfig) -> str:
+    """The variant that differs from ``config`` in the number of classes at most, or else ``custom``."""
+    return next(
+        (name for name in VARIANTS if replace(config, classes=variant(name).classes) == variant(name)), "custom"
+    )
 
 
 def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:

@@ -1,15 +1,15 @@
-"""What a net is made of, counted from its config: no array is made."""
+"""The layers of a net with their shapes, parameters and MACs, computed from the config without any array."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from alexnet_jax.config import ModelConfig
+from alexnet_jax.config import ConvConfig, Layer, ModelConfig
 from alexnet_jax.net.model import AlexNet
 
 BYTES_PER_FLOAT = 4
@@ -17,60 +17,89 @@ BYTES_PER_FLOAT = 4
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One line of the table: what a layer gives for one image, and what it holds and does for it."""
+    """One layer, for one image.
+
+    Attributes:
+        name: the layer's name.
+        shape: the shape of its output, without the batch axis.
+        parameters: the number of its parameters.
+        macs: multiply-accumulate operations.
+        kernel: the side of the square window in pixels; None for layers without windows.
+        stride: pixels between neighbouring windows; None for layers without windows.
+        groups: the groups of channels of a convolution; None for other layers.
+
+    """
 
     name: str
     shape: tuple[int, ...]
     parameters: int
     macs: int
-    """Multiply-accumulate operations of its products."""
+    kernel: int | None = None
+    stride: int | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All layers of a net, in the order in which an image meets them."""
+    """The layers of a net in the order of the forward pass.
+
+    Attributes:
+        input_shape: the shape of one image.
+        rows: the layers.
+
+    """
 
     input_shape: tuple[int, ...]
     rows: tuple[LayerRow, ...]
 
     @property
     def parameters(self) -> int:
-        """Trainable numbers."""
+        """The number of parameters of all layers."""
         return sum(row.parameters for row in self.rows)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulate operations for one image."""
+        """Multiply-accumulate operations of the forward pass of one image."""
         return sum(row.macs for row in self.rows)
 
     @property
     def input_bytes(self) -> int:
-        """One image as float32."""
+        """Bytes of one image as float32."""
         return BYTES_PER_FLOAT * math.prod(self.input_shape)
 
     @property
     def activation_bytes(self) -> int:
-        """What every line gives for one image, and as much again for its gradient, as float32."""
+        """Bytes of the outputs of all layers and of their gradients, for one image, as float32."""
         return 2 * BYTES_PER_FLOAT * sum(math.prod(row.shape) for row in self.rows)
 
     @property
     def parameter_bytes(self) -> int:
-        """The parameters as float32."""
+        """Bytes of the parameters as float32."""
         return BYTES_PER_FLOAT * self.parameters
 
 
+@cache
 def summarize_model(config: ModelConfig) -> Summary:
-    """The layers of ``config`` for one image."""
+    """Computes the layer table of the net that ``config`` describes."""
     net = AlexNet(config)
     images = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, config.channels), jnp.float32)
-    variables = jax.eval_shape(net.init, jax.random.key(0), images)
-    seen = jax.eval_shape(lambda tree, x: net.apply(tree, x, mutable="intermediates")[1], variables, images)
-    params, outputs = variables["params"], seen["intermediates"]
+    variables = jax.eval_shape(partial(net.init, mutable=True), jax.random.key(0), images)
+    params, outputs = variables["params"], variables["intermediates"]
     rows = []
-    for name in [layer.name for layer in config.layers()]:
-        shape, layer = outputs[name].shape[1:], params.get(name, {})
-        parameters = sum(int(np.prod(leaf.shape)) for leaf in layer.values())
-        # every output feature of every pixel is one product over the rest of the kernel
-        macs = math.prod(shape) * math.prod(layer["kernel"].shape[:-1]) if layer else 0
-        rows.append(LayerRow(name, shape, parameters, macs))
+    for layer in config.layers():
+        shape = outputs[layer.name].shape[1:]
+        parameters = macs = 0
+        if layer.name in params:
+            kernel, bias = params[layer.name]["kernel"], params[layer.name]["bias"]
+            parameters = math.prod(kernel.shape) + math.prod(bias.shape)
+            macs = math.prod(shape) * math.prod(kernel.shape[:-1])
+        rows.append(LayerRow(layer.name, shape, parameters, macs, **_windows(layer, config)))
     return Summary(images.shape[1:], tuple(rows))
+
+
+def _windows(layer: Layer, config: ModelConfig) -> dict[str, int]:
+    if isinstance(layer.config, ConvConfig):
+        return {"kernel": layer.config.kernel_size, "stride": layer.config.stride, "groups": layer.config.groups}
+    if layer.operation == "max_pool":
+        return {"kernel": config.max_pool.size, "stride": config.max_pool.stride}
+    return {}

@@ -205,15 +205,6 @@ def test_help_and_version_import_nothing_heavy():
     assert done.stdout == "False\n"
 
 
-def test_variants_and_summary_are_tables():
-    out = alexnet("variants").stdout
-    assert re.search(r"^original +60,965,224 +724,406,816 +224 x 224 +1,000 ", out, re.MULTILINE)
-    out = alexnet("summary", "paper").stdout
-    assert re.search(r"^conv2 +27 x 27 x 256 +307,456 +223,948,800$", out, re.MULTILINE)
-    assert re.search(r"^total +60,965,224 +724,406,816$", out, re.MULTILINE)
-    assert re.search(r"^parameters +232.56 MB", out, re.MULTILINE)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
