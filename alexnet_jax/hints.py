@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 
 
 def command(*arguments: object) -> str:
@@ -25,3 +26,20 @@ def command(*arguments: object) -> str:
     else:
         program = [sys.executable, "-m", "alexnet_jax"]
     return shlex.join([*program, *map(str, arguments)])
+
+
+def command_with_packages(packages: Sequence[str], *arguments: object, python: str | None = None) -> str:
+    """A command line that installs packages and then runs ``alexnet``.
+
+    Args:
+        packages: the packages to install.
+        arguments: as for ``command``.
+        python: the interpreter that needs the packages, if it is not the one that runs this process.
+
+    """
+    if python is not None and python != sys.executable:
+        return f"{shlex.join([python, '-m', 'pip', 'install', *packages])} && {command(*arguments)}"
+    if "UV" in os.environ:
+        options = [part for package in packages for part in ("--with", package)]
+        return shlex.join(["uv", "run", *options, "alexnet", *map(str, arguments)])
+    return f"{shlex.join([sys.executable, '-m', 'pip', 'install', *packages])} && {command(*arguments)}"

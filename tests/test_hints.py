@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alexnet_jax.hints import command
+from alexnet_jax.hints import command, command_with_packages
 
 
 @pytest.fixture
@@ -34,3 +34,12 @@ def test_command_starts_with_uv_run_under_uv(path, monkeypatch):
 def test_command_quotes_paths(path, monkeypatch):
     monkeypatch.setitem(os.environ, "UV", "/usr/bin/uv")
     assert command("evaluate", Path("my runs/first")) == "uv run alexnet evaluate 'my runs/first'"
+
+
+def test_command_with_packages_installs_them_for_the_interpreter(path, monkeypatch):
+    run = f"{sys.executable} -m alexnet_jax bench"
+    assert command_with_packages(["torch"], "bench") == f"{sys.executable} -m pip install torch && {run}"
+    assert command_with_packages(["torch"], "bench", python="/py") == f"/py -m pip install torch && {run}"
+    monkeypatch.setitem(os.environ, "UV", "/usr/bin/uv")
+    found = command_with_packages(["torch", "torchvision"], "bench")
+    assert found == "uv run --with torch --with torchvision alexnet bench"

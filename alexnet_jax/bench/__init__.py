@@ -1,1 +1,1 @@
-"""How fast a net runs on this machine, against what the machine can do and against other programs."""
+"""Benchmarks: a net against the machine's peak and against other programs, and input pipelines against each other."""

@@ -1,4 +1,4 @@
-"""Each line of ``alexnet summary`` alone, timed."""
+"""Each operation of a net alone, as contenders to time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,25 @@ from alexnet_jax.net.summary import summarize_model
 
 
 class OneLayer(AlexNet):
-    """One operation of a net, from the output of the operation before it."""
+    """One operation of a net, applied to the output of the operation before it."""
 
     layer: Layer | None = None
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """The output of ``layer``."""
+        """Applies ``layer``."""
         assert self.layer is not None
         return self._apply(self.layer, images, train)
 
 
 def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task, Contender]]:
-    """Every layer alone on normal inputs, with dropout as in training: ``forward`` and ``gradient``."""
+    """Each operation on normally distributed inputs, with dropout as in training: ``forward`` and ``gradient``.
+
+    Args:
+        config: the net, its batch size and its dtype.
+        params: its parameters.
+
+    """
     summary, batch_size = summarize_model(config.model), config.batch_size
     rng = np.random.default_rng(0)
     shape = summary.input_shape
@@ -39,10 +45,9 @@ def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task
         apply = _layer_function(config, layer)
         reads_images = row is summary.rows[0]
         own = {row.name: params[row.name]} if row.name in params else {}
-        inputs, gradient = (
-            jnp.asarray(rng.standard_normal((batch_size, *size), np.float32), config.dtype)
-            for size in (shape, row.shape)
-        )
+        inputs = jnp.asarray(rng.standard_normal((batch_size, *shape), np.float32), config.dtype)
+        output = jax.eval_shape(apply, own, inputs)
+        gradient = jnp.asarray(rng.standard_normal(output.shape, np.float32), output.dtype)
         backward = jax.jit(partial(_backward, apply, reads_images=reads_images))
         flops = 2 * row.macs * batch_size
         yield Task("layer", row.name, "forward", flops), partial(seconds_of, jax.jit(apply), own, inputs)
@@ -61,7 +66,7 @@ def _layer_function(config: TrainConfig, layer: Layer) -> Any:
 
 
 def _backward(apply: Any, params: PyTree, inputs: jax.Array, gradient: jax.Array, reads_images: bool) -> Any:
-    """The output, and the gradient for the parameters and, unless it ``reads_images``, for the inputs."""
+    """The output, and the gradients of the parameters and, unless the inputs are images, of the inputs."""
     if reads_images:
         outputs, pull = jax.vjp(lambda params: apply(params, inputs), params)
     else:

@@ -1,4 +1,4 @@
-"""The machine: what it is, and how fast it multiplies matrices."""
+"""The machine: its description, and matrix products that measure its peak."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from jaxlib import version as jaxlib_version
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
 from alexnet_jax.config import Dtype
 
-PRODUCTS = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
-"""Rows, inner length and columns of the products whose best rate counts as the machine's peak."""
+MATMUL_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
+"""Rows, inner size and columns of the products. The best rate among them is the machine's peak."""
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, devices, versions, the day, and how many processes ran or waited in the last minute."""
+    """Processor, cores, load of the last minute, devices, versions and date."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -36,15 +36,15 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The name that the processor gives itself, where the system tells."""
+    """The processor's model name, if the system knows it."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def product_contenders(dtype: Dtype) -> dict[Task, Contender]:
-    """Matrix products of ``dtype`` on the first device."""
+def matmul_contenders(dtype: Dtype) -> dict[Task, Contender]:
+    """Matrix products in ``dtype`` on the first device."""
     multiply = jax.jit(jnp.matmul)
 
     def contender(rows: int, inner: int, columns: int) -> Contender:
@@ -52,6 +52,6 @@ def product_contenders(dtype: Dtype) -> dict[Task, Contender]:
         return partial(seconds_of, multiply, left, right)
 
     return {
-        Task("product", " x ".join(map(str, sizes)), "forward", 2 * math.prod(sizes)): contender(*sizes)
-        for sizes in PRODUCTS
+        Task("matmul", " x ".join(map(str, sizes)), "forward", 2 * math.prod(sizes)): contender(*sizes)
+        for sizes in MATMUL_SIZES
     }

@@ -1,4 +1,4 @@
-"""Our net as something to time, and what its products cost."""
+"""The net of this project as contenders to time, and its floating-point operations."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.state import create_train_state
 
 WORKS = ("forward", "gradient", "train")
-"""Logits of float images; loss and its gradient, with dropout; the whole step from uint8 images to new weights."""
+"""Logits of float images; loss and gradient, with dropout; a training step from uint8 images to new parameters."""
 
 
 def bench_config(model: ModelConfig, batch_size: int, dtype: Dtype = "float32") -> TrainConfig:
-    """A run of ``model`` in ``dtype`` at a rate so low that the random images do not move its weights."""
+    """A run of ``model`` whose learning rate is so low that training on random images hardly changes its weights."""
     return TrainConfig(
         model=model,
         data=DataConfig(image_size=stored_size(model)),
@@ -40,9 +40,15 @@ def bench_config(model: ModelConfig, batch_size: int, dtype: Dtype = "float32") 
 
 
 def flops(config: ModelConfig, work: str, batch_size: int) -> int:
-    """Floating-point operations of the products of one go, an addition and a multiplication for each MAC.
+    """Floating-point operations of the products, two for each multiply-accumulate.
 
-    The gradient is two more products of each layer's size, but nothing asks for that of the images.
+    The backward pass has two products of each layer's size, except that the gradient of the images is not computed.
+
+    Args:
+        config: the net.
+        work: one of ``WORKS``.
+        batch_size: images in a batch.
+
     """
     summary = summarize_model(config)
     macs = summary.macs if work == "forward" else 3 * summary.macs - summary.rows[0].macs
@@ -50,7 +56,7 @@ def flops(config: ModelConfig, work: str, batch_size: int) -> int:
 
 
 def random_batch(config: TrainConfig) -> Batch:
-    """Stored images and labels of one step."""
+    """A batch of random stored images and labels."""
     rng = np.random.default_rng(0)
     size, channels = config.data.image_size, config.model.channels
     images = rng.integers(0, 256, (config.batch_size, size, size, channels), dtype=np.uint8)
@@ -59,7 +65,16 @@ def random_batch(config: TrainConfig) -> Batch:
 
 
 class OwnNet:
-    """The net of ``config`` on ``devices`` devices, with weights, images and labels."""
+    """The net of this project with initial weights and random images.
+
+    Attributes:
+        config: the run.
+        devices: the number of devices.
+        batch: stored images, uint8, and labels.
+        crops: centred float images at the size of the crop, for ``forward`` and ``gradient``.
+        params: the initial weights.
+
+    """
 
     def __init__(self, config: TrainConfig, devices: int) -> None:
         self.config = config
@@ -75,7 +90,7 @@ class OwnNet:
         self._state = self._layout.place(state)
 
     def contenders(self) -> dict[str, Contender]:
-        """One for each of ``WORKS``; on two devices for the whole training step alone."""
+        """A contender for each of ``WORKS``. On two devices, only for the training step."""
         if len(self._layout.devices) > 1:
             return {"train": self._train}
         logits, gradient = jax.jit(self.logits), jax.jit(jax.value_and_grad(self._loss))
@@ -86,7 +101,7 @@ class OwnNet:
         }
 
     def logits(self, params: PyTree, crops: jax.Array) -> Any:
-        """As the net gives them at test."""
+        """The logits at test time."""
         return self._net.apply({"params": params}, crops, train=False)
 
     def _loss(self, params: PyTree, crops: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
@@ -101,7 +116,7 @@ class OwnNet:
         return seconds_of(step)
 
     def compile_seconds(self) -> dict[str, float]:
-        """What the training step takes to trace and compile, with nothing kept from before and with all of it."""
+        """Seconds to trace and compile the training step, with an empty compilation cache and with a filled one."""
         with _empty_compile_cache():
             return {
                 name: self._compile_once(choose_layout(self.config, len(self._layout.devices)))
@@ -116,8 +131,8 @@ class OwnNet:
 def _empty_compile_cache() -> Iterator[None]:
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
-    with tempfile.TemporaryDirectory() as folder:
-        _use_cache(dict(zip(names, (folder, 0.0), strict=True)))
+    with tempfile.TemporaryDirectory() as directory:
+        _use_cache({"jax_compilation_cache_dir": directory, "jax_persistent_cache_min_compile_time_secs": 0.0})
         try:
             yield
         finally:
@@ -127,4 +142,4 @@ def _empty_compile_cache() -> Iterator[None]:
 def _use_cache(settings: dict[str, Any]) -> None:
     for name, value in settings.items():
         jax.config.update(name, value)
-    compilation_cache.reset_cache()  # or JAX goes on with the folder that it began with
+    compilation_cache.reset_cache()  # JAX reads the directory only once

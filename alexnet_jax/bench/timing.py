@@ -1,4 +1,4 @@
-"""Times that can be compared: whoever is compared runs in turn, in one run."""
+"""Times that can be compared, because everything that is compared alternates in one run."""
 
 from __future__ import annotations
 
@@ -11,67 +11,75 @@ from typing import Any
 import jax
 
 Contender = Callable[[], float]
-"""Does its work once and says how many seconds that took."""
+"""Does its work once and returns the seconds that it took."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender does."""
+    """What a contender does.
 
-    by: str
-    """Who does it: this project, a peer, or ``layer`` and ``product`` for parts of a net and for matrix products."""
+    Attributes:
+        program: this project or a peer; ``layer`` for a layer alone, ``matmul`` for a matrix product.
+        form: the form in which a peer runs the net; the name of the layer; the sizes of the product.
+        work: ``forward``, ``gradient`` (forward and backward) or ``train`` (a training step).
+        flops: floating-point operations of its products, two for each multiply-accumulate.
+
+    """
+
+    program: str
     form: str
-    """In which way a peer does it; which layer or which sizes."""
     work: str
-    """``forward``, ``gradient`` (forward and backward) or ``train`` (a whole training step)."""
     flops: int
-    """Floating-point operations of its products: an addition and a multiplication for each MAC."""
 
     def __str__(self) -> str:
-        return f"{self.work}: {self.by} {self.form}".rstrip()
+        return f"{self.work}: {self.program} {self.form}".rstrip()
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What several goes took, in seconds."""
+    """The seconds of each run of a task."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Of all goes."""
+        """The median of all runs."""
         return statistics.median(self.seconds)
 
     @property
     def low(self) -> float:
-        """The fastest go."""
+        """The fastest run."""
         return min(self.seconds)
 
     @property
     def high(self) -> float:
-        """The slowest go."""
+        """The slowest run."""
         return max(self.seconds)
 
 
 def alternate(
-    contenders: Mapping[Task, Contender], repeats: int, doing: Callable[[str], None] = lambda text: None
+    contenders: Mapping[Task, Contender], repeats: int, on_progress: Callable[[str], None] = lambda text: None
 ) -> dict[Task, Timing]:
-    """The times of ``contenders``, one go of each in a round, so that what else the machine does meets all alike.
+    """Runs each contender once per round, so that the load of the machine affects all of them alike.
 
-    A first round compiles and warms up and does not count. ``doing`` is told what comes next.
+    Args:
+        contenders: what to time.
+        repeats: the number of rounds. A first round, which compiles and warms up, does not count.
+        on_progress: called with a line before each run.
+
     """
     rounds = []
     for number in range(repeats + 1):
-        goes = {}
+        seconds = {}
         for task, contender in contenders.items():
-            doing(f"round {number} of {repeats}, {task}" if number else f"warming up, {task}")
-            goes[task] = contender()
-        rounds.append(goes)
-    return {task: Timing(tuple(goes[task] for goes in rounds[1:])) for task in contenders}
+            on_progress(f"round {number} of {repeats}, {task}" if number > 0 else f"warming up, {task}")
+            seconds[task] = contender()
+        rounds.append(seconds)
+    return {task: Timing(tuple(seconds[task] for seconds in rounds[1:])) for task in contenders}
 
 
 def seconds_of(function: Callable[..., Any], *arguments: Any) -> float:
-    """Seconds until everything that ``function`` gives is there."""
-    began = time.perf_counter()
+    """The seconds until all results of ``function`` are ready."""
+    start = time.perf_counter()
     jax.block_until_ready(function(*arguments))
-    return time.perf_counter() - began
+    return time.perf_counter() - start

@@ -46,7 +46,7 @@ class BenchArguments:
     layers: bool = False
     """Each layer alone, too."""
     against: tuple[Literal["torch", "flax", "float32"], ...] = ()
-    """What takes turns with ours: the same net in PyTorch or in plain Flax, in a clone of the project and on CPUs, or
+    """What takes turns with ours: the same net in PyTorch or in plain Flax, on CPUs, or
     our own in float32 beside another --dtype."""
     json: Annotated[str | None, tyro.conf.arg(metavar="PATH|-")] = None
     """Also as JSON, into a file; - prints it instead of the tables."""

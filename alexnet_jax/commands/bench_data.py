@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shlex
 import sys
 import tempfile
 import warnings
@@ -18,6 +16,7 @@ from rich.table import Table
 from alexnet_jax.commands.parsing import parse, print_table
 from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
+from alexnet_jax.hints import command_with_packages
 
 if TYPE_CHECKING:
     from alexnet_jax.bench.peer_pipelines import MissingPeer
@@ -99,14 +98,5 @@ def _table(measurements: list[Measurement], title: str, machine: dict[str, Any])
 
 
 def _missing_line(peer: MissingPeer) -> str:
-    packages = " and ".join(peer.packages)
-    if peer.python != sys.executable:
-        remedy = shlex.join([peer.python, "-m", "pip", "install", *peer.packages])
-    elif "UV" in os.environ:
-        remedy = f"uv run --with {','.join(peer.packages)} alexnet bench data"
-    else:
-        remedy = f"pip install {' '.join(peer.packages)}"
-    return (
-        f"{peer.pipeline} is not measured: {packages} missing. Use `{remedy}`, "
-        f"or --{peer.library}_python with an interpreter that has it"
-    )
+    remedy = command_with_packages(peer.packages, "bench", "data", python=peer.python)
+    return f"{peer.pipeline} is not measured: {' and '.join(peer.packages)} not installed; use `{remedy}`"

@@ -10,6 +10,7 @@ import pytest
 
 from alexnet_jax.commands import bench_data
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.hints import command_with_packages
 
 TINY = ["--image_size", "24", "--batch_size", "4", "--seconds", "0.01", "--images", "12"]
 PEER = """#!{python}
@@ -64,8 +65,8 @@ def test_a_missing_package_is_one_line_with_the_command_that_adds_it(python, pho
     assert "TFDS" not in table
     (line,) = [line for line in table.splitlines() if "torch" in line]
     assert line == (
-        f"torch DataLoader is not measured: torchvision missing. Use `{arguments[-1]} -m pip install torchvision`, "
-        "or --torch_python with an interpreter that has it"
+        "torch DataLoader is not measured: torchvision not installed; use "
+        f"`{command_with_packages(['torchvision'], 'bench', 'data', python=arguments[-1])}`"
     )
 
 

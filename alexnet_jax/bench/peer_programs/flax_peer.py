@@ -1,6 +1,6 @@
-"""The net in plain Flax, as its users write it, for ``alexnet bench --against flax``.
+"""The net in plain Flax, as users would write it, for ``alexnet bench --against flax``.
 
-    python flax_peer.py FOLDER
+    python flax_peer.py DIRECTORY
 
 ``nn.Conv`` with ``feature_group_count``, ``nn.max_pool``, ``lax.reduce_window`` for the normalisation, ``optax.sgd``.
 """
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from serve import layers, read_task, serve
 
+from alexnet_jax.bench.peer_programs.serve import layers, read_task, serve
 from alexnet_jax.config import ConvConfig, ModelConfig, OptimizerConfig, TrainConfig
 from alexnet_jax.config.windows import window_padding
 
@@ -34,13 +34,14 @@ class Net(nn.Module):
             for operation in conv.then:
                 x = self.operate(operation, x)
         x = x.reshape(x.shape[0], -1)
-        for name, dense in zip(self.config.dense_names, self.config.dense, strict=False):
+        *hidden, head = self.config.dense_names
+        for name, dense in zip(hidden, self.config.dense, strict=True):
             if self.config.dropout.place == "before":
                 x = self.dropout(x, train)
             x = nn.relu(nn.Dense(dense.features, dtype=self.dtype, name=name)(x))
             if self.config.dropout.place == "after":
                 x = self.dropout(x, train)
-        x = nn.Dense(self.config.classes, dtype=self.dtype, name=self.config.dense_names[-1])(x)
+        x = nn.Dense(self.config.classes, dtype=self.dtype, name=head)(x)
         return x.astype(jnp.float32)
 
     def convolve(self, x, name, conv: ConvConfig):
@@ -94,10 +95,12 @@ def make_optimizer(rule: OptimizerConfig) -> optax.GradientTransformation:
 
 
 class Form:
+    """The net, compiled."""
+
     def __init__(self, config: TrainConfig, arrays: dict[str, np.ndarray]) -> None:
         net, optimizer = Net(config.model, config.dtype), make_optimizer(config.optimizer)
         self.images, self.labels = jnp.asarray(arrays["images"]), jnp.asarray(arrays["labels"])
-        self.params = jax.tree.map(jnp.asarray, layers(arrays, "ours"))
+        self.params = jax.tree.map(jnp.asarray, layers(arrays, "channels_last"))
         self.trained = jax.tree.map(jnp.copy, self.params)
         self.velocities = optimizer.init(self.params)
         self.key = jax.random.key(0)

@@ -1,7 +1,7 @@
-"""How a peer of ``alexnet bench --against`` gets its task and answers, one line of JSON for each request.
+"""The protocol of the peers of ``alexnet bench --against``: a line of JSON for each request, and one for its answer.
 
-A request is ``{"form": NAME, "work": "logits" | "forward" | "gradient" | "train"}``; the answer holds ``logits``, or
-the ``seconds`` that the work took.
+A request is ``{"form": NAME, "work": "logits" | "forward" | "gradient" | "train"}``. The answer has ``logits``, or the
+``seconds`` that the work took.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from alexnet_jax.config.serialize import config_from_json
 
 
 class Form(Protocol):
-    """One way to run the net; every method returns when its results are there."""
+    """A form in which a peer runs the net. Every method returns when its results are ready."""
 
     def logits(self) -> np.ndarray: ...
 
@@ -31,26 +32,26 @@ class Form(Protocol):
     def train(self) -> None: ...
 
 
-def read_task(folder: str) -> tuple[TrainConfig, dict[str, np.ndarray]]:
-    """The config, and ``images``, ``labels``, ``ours/LAYER/KIND`` and ``channels_first/LAYER/KIND``."""
-    with np.load(Path(folder) / "arrays.npz") as arrays:
-        return config_from_json((Path(folder) / "config.json").read_text()), dict(arrays)
+def read_task(directory: str) -> tuple[TrainConfig, dict[str, np.ndarray]]:
+    """The config, and the arrays ``images``, ``labels`` and ``MEMORY_FORMAT/LAYER/KIND`` for both memory formats."""
+    with np.load(Path(directory) / "arrays.npz") as arrays:
+        return config_from_json((Path(directory) / "config.json").read_text()), dict(arrays)
 
 
-def layers(arrays: dict[str, np.ndarray], layout: str) -> dict[str, dict[str, np.ndarray]]:
-    """The weights in one of the two layouts."""
+def layers(arrays: dict[str, np.ndarray], memory_format: str) -> dict[str, dict[str, np.ndarray]]:
+    """The weights in one memory format, ``channels_last`` or ``channels_first``."""
     tree: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays.items():
-        if name.startswith(f"{layout}/"):
+        if name.startswith(f"{memory_format}/"):
             _, layer, kind = name.split("/")
             tree.setdefault(layer, {})[kind] = array
     return tree
 
 
-def serve(about: str, forms: dict[str, Form]) -> None:
-    """Answers until there are no more requests."""
+def serve(about: str, forms: Mapping[str, Form]) -> None:
+    """Answers requests from standard input until it ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not come between the answers
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that output of libraries does not mix with the answers
     print(json.dumps({"about": about, "forms": list(forms)}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,8 +1,9 @@
-"""The net in PyTorch, as its users write it, for ``alexnet bench --against torch``.
+"""The net in PyTorch, as users would write it, for ``alexnet bench --against torch``.
 
-    python torch_peer.py FOLDER
+    python torch_peer.py DIRECTORY
 
-Forms: images as NCHW and as channels_last, eager and through ``torch.compile``. Run with torch 2.15.
+Its forms are the memory formats NCHW and channels_last, each eager and through ``torch.compile``. Tested with torch
+2.15.
 """
 
 from __future__ import annotations
@@ -11,28 +12,28 @@ import sys
 
 import numpy as np
 import torch
-from serve import layers, read_task, serve
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alexnet_jax.bench.peer_programs.serve import layers, read_task, serve
 from alexnet_jax.config import ConvConfig, TrainConfig
 from alexnet_jax.config.windows import window_padding
 
-LAYOUTS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
+MEMORY_FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class Net(nn.Module):
-    """The net of ``config`` with the weights ``arrays``, kernels (out, in, height, width)."""
+    """The net, with kernels as (out, in, height, width)."""
 
     def __init__(self, config: TrainConfig, arrays: dict[str, dict[str, np.ndarray]]) -> None:
         super().__init__()
         self.config = config.model
-        self.narrow = config.dtype == "bfloat16"
+        self.is_bfloat16 = config.dtype == "bfloat16"
         self.kernels = nn.ParameterDict({name: torch.tensor(layer["kernel"]) for name, layer in arrays.items()})
         self.biases = nn.ParameterDict({name: torch.tensor(layer["bias"]) for name, layer in arrays.items()})
 
     def forward(self, x: Tensor, train: bool) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.narrow):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.is_bfloat16):
             return self.logits(x, train).float()
 
     def logits(self, x: Tensor, train: bool) -> Tensor:
@@ -52,7 +53,7 @@ class Net(nn.Module):
 
     def convolve(self, x: Tensor, name: str, conv: ConvConfig) -> Tensor:
         before, after = window_padding(x.shape[-1], conv.kernel_size, conv.stride, conv.padding, conv.rounding)
-        if after > before:  # the last window hangs over the bottom and right edges
+        if after > before:  # the last window extends past the bottom and right edges
             x = functional.pad(x, (0, after - before, 0, after - before))
         return functional.conv2d(
             x, self.kernels[name], self.biases[name], stride=conv.stride, padding=conv.padding, groups=conv.groups
@@ -76,12 +77,12 @@ class Net(nn.Module):
         return self.local_response_norm(x)
 
     def local_response_norm(self, x: Tensor) -> Tensor:
-        """PyTorch divides alpha by the window and knows no towers."""
+        """PyTorch divides alpha by the window's size, and has no towers."""
         norm = self.config.local_response_norm
         alpha = norm.alpha if norm.divide_alpha else norm.alpha * norm.size
         parts = x.chunk(1 if norm.across_towers else self.config.towers, 1)
-        done = [functional.local_response_norm(part, norm.size, alpha, norm.beta, norm.k) for part in parts]
-        return torch.cat(done, 1) if len(done) > 1 else done[0]
+        normalised = [functional.local_response_norm(part, norm.size, alpha, norm.beta, norm.k) for part in parts]
+        return torch.cat(normalised, 1) if len(normalised) > 1 else normalised[0]
 
     def dropout(self, x: Tensor, train: bool) -> Tensor:
         dropout = self.config.dropout
@@ -90,7 +91,7 @@ class Net(nn.Module):
 
 
 class Form:
-    """The net with its images in one layout; ``call`` is the net itself or what ``torch.compile`` made of it."""
+    """The net with its images in one memory format. ``call`` is the net or its compiled form."""
 
     def __init__(self, net: Net, call, images: Tensor, labels: Tensor, config: TrainConfig) -> None:
         self.net, self.call, self.images, self.labels = net, call, images, labels
@@ -102,7 +103,7 @@ class Form:
             ],
             lr=rule.learning_rate,
             momentum=rule.momentum,
-            fused=True,  # the fastest of its three forms
+            fused=True,  # its fastest implementation
         )
 
     def logits(self) -> np.ndarray:
@@ -126,11 +127,11 @@ def make_forms(config: TrainConfig, arrays: dict[str, np.ndarray]) -> dict[str, 
     images = torch.tensor(arrays["images"]).permute(0, 3, 1, 2)
     labels = torch.tensor(arrays["labels"]).long()
     forms = {}
-    for name, layout in LAYOUTS.items():
-        net = Net(config, layers(arrays, "channels_first")).to(memory_format=layout)
-        laid = images.contiguous(memory_format=layout)
-        forms[f"eager, {name}"] = Form(net, net, laid, labels, config)
-        forms[f"compiled, {name}"] = Form(net, torch.compile(net), laid, labels, config)
+    for name, memory_format in MEMORY_FORMATS.items():
+        net = Net(config, layers(arrays, "channels_first")).to(memory_format=memory_format)
+        formatted = images.contiguous(memory_format=memory_format)
+        forms[f"eager, {name}"] = Form(net, net, formatted, labels, config)
+        forms[f"compiled, {name}"] = Form(net, torch.compile(net), formatted, labels, config)
     return forms
 
 

@@ -1,0 +1,111 @@
+"""The peers compute this project's net, and answer as the benchmark expects."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+from alexnet_jax.bench import peers
+from alexnet_jax.bench.net import OwnNet, bench_config
+from alexnet_jax.bench.peer_programs.flax_peer import Form
+from alexnet_jax.bench.peer_programs.serve import read_task
+from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.hints import command_with_packages
+from tests.bench.conftest import tiny
+from tests.helpers.nets import tiny_model
+
+NETS = [
+    "paper",
+    "original",
+    pytest.param("caffe_alexnet", marks=pytest.mark.slow),
+    pytest.param("torchvision", marks=pytest.mark.slow),
+]
+
+
+@cache
+def own_net(name):
+    # With images of 70 pixels, the rounding of windows matters.
+    return OwnNet(bench_config(dataclasses.replace(tiny_model(name), image_size=70), 3), 1)
+
+
+@pytest.fixture
+def task(request, tmp_path):
+    """The files that a peer reads, and the logits that it must compute."""
+    net = own_net(request.param)
+    peers._write_task(tmp_path, net)
+    config, arrays = read_task(str(tmp_path))
+    assert config == net.config
+    return config, arrays, np.asarray(jax.jit(net.logits)(net.params, net.crops))
+
+
+def assert_close(logits, expected):
+    assert np.abs(logits - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("task", NETS, indirect=True)
+def test_plain_flax_computes_the_same_logits(task):
+    config, arrays, expected = task
+    assert_close(Form(config, arrays).logits(), expected)
+
+
+@pytest.mark.parametrize("task", NETS, indirect=True)
+def test_pytorch_computes_the_same_logits_and_trains(task):
+    pytest.importorskip("torch")
+    from alexnet_jax.bench.peer_programs.torch_peer import make_forms
+
+    config, arrays, expected = task
+    forms = make_forms(config, arrays)
+    for memory_format in ("NCHW", "channels_last"):
+        form = forms[f"eager, {memory_format}"]
+        assert_close(form.logits(), expected)
+        form.train()
+        assert form.net.kernels["conv1"].grad.abs().max() > 0
+
+
+@pytest.fixture
+def start_program(tmp_path, monkeypatch):
+    """Starts a program in place of the peer for plain Flax."""
+
+    def start(code):
+        (tmp_path / "flax_peer.py").write_text("import json, sys\n" + code)
+        monkeypatch.setattr(peers, "_PROGRAMS", tmp_path)
+        return peers.running_peer("flax", OwnNet(bench_config(tiny(), 2), 1))
+
+    return start
+
+
+ANSWERS = """
+print(json.dumps({"about": "a test", "forms": ["one"]}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({"logits": [[1.0, 2.0]], "seconds": 0.5}), flush=True)
+"""
+
+
+def test_a_peer_that_computes_another_net_is_refused(start_program):
+    with start_program(ANSWERS) as peer:
+        assert peer.contender("one", "train")() == 0.5
+        peer.check_logits(np.array([[1.0, 2.0001]]))
+        for other in (2.001, np.nan):
+            with pytest.raises(AlexNetError, match=r"plain Flax \(one\): its logits differ from ours by"):
+                peer.check_logits(np.array([[1.0, other]]))
+
+
+def test_a_peer_that_ends_early_is_reported_with_its_last_line(start_program):
+    with (
+        pytest.raises(AlexNetError, match="plain Flax ended early: no memory"),
+        start_program("raise SystemExit('first line\\nno memory')"),
+    ):
+        pass
+
+
+def test_a_missing_package_is_reported_with_the_command_that_adds_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError) as error:
+        peers.check_peer("torch", "float32")
+    remedy = command_with_packages(["torch"], "bench", "--against", "torch")
+    assert str(error.value) == f"--against is torch: the package torch is not installed; use `{remedy}`"

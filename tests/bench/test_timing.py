@@ -1,0 +1,22 @@
+"""Alternating runs of contenders."""
+
+from __future__ import annotations
+
+from alexnet_jax.bench.timing import Task, alternate
+
+
+def test_contenders_alternate_and_the_first_round_does_not_count():
+    order = []
+
+    def contender(name, seconds):
+        def run():
+            order.append(name)
+            return seconds[order.count(name) - 1]
+
+        return run
+
+    first, second = (Task(name, "", "forward", 0) for name in "ab")
+    timings = alternate({first: contender("a", [9, 3, 1, 2]), second: contender("b", [9, 5, 5, 4])}, 3)
+    assert "".join(order) == "abababab"
+    assert timings[first].seconds == (3, 1, 2)
+    assert [(timing.low, timing.median, timing.high) for timing in timings.values()] == [(1, 2, 3), (4, 5, 5)]
