@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.table import Table
 
-from alexnet_jax.commands.parsing import parse, print_table
+from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
+from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command_with_packages
@@ -25,31 +26,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchDataArguments:
-    """Images per second from disk to shuffled batches of uint8 pixels, by this package and by others."""
+    """Measure input pipelines: images per second from disk to shuffled batches of uint8 pixels.
+
+    This package's pipeline is measured alternately with TFDS and Grain as they come, tf.data and PyTorch's DataLoader.
+    """
 
     dataset: str | None = None
-    """As --data.dataset of `alexnet train`. Default: synthetic photos, as JPEG and as raw pixels."""
+    """A data set, as in --data.dataset of `alexnet train`. Default: synthetic photos, as JPEG and as raw pixels."""
     data_dir: str | None = None
     """Where TFDS data sets are."""
     image_size: int = 256
-    """Side of the images in pixels."""
+    """The side of the images in pixels."""
     batch_size: int = 128
-    """Images in a batch."""
+    """The number of images in a batch."""
     seconds: float = 5.0
-    """For each pipeline, three times over."""
+    """How long to measure each pipeline in each of three rounds."""
     images: int = 2048
-    """How many synthetic photos; and how many images of a data set are copied for the others to read."""
+    """The number of synthetic photos, or of images of --dataset that are copied for the other programs."""
     tensorflow_python: str = sys.executable
-    """The Python that has TensorFlow, for tf.data."""
+    """A Python interpreter that has TensorFlow, for tf.data."""
     torch_python: str = sys.executable
-    """The Python that has PyTorch and torchvision, for the DataLoader."""
-    json: bool = False
-    """Print JSON in place of a table."""
+    """A Python interpreter that has PyTorch and torchvision, for the DataLoader."""
+    json: JsonPath = None
+    """Also write the results to a JSON file; - prints the JSON instead of the table."""
 
     def __post_init__(self) -> None:
         for name in ("image_size", "batch_size", "seconds", "images"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"--{name} is {getattr(self, name)}: use a number above 0")
+        check_json_path(self.json)
         if self.images < self.batch_size:
             raise UsageError(f"--images is {self.images}: use at least the --batch_size of {self.batch_size}")
 
@@ -69,31 +74,27 @@ def main(arguments: list[str]) -> int:
             config, Path(directory), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons
         )
     machine = describe_machine()
-    if parsed.json:
-        print(json.dumps({**machine, "batch_size": parsed.batch_size, **asdict(report)}, indent=2))
-        return 0
-    what = parsed.dataset or "synthetic photos"
-    title = f"{what}, {parsed.image_size} pixels, batches of {parsed.batch_size}"
-    print_table(_table(report.measurements, title, machine))
-    for peer in report.missing:
-        print(_missing_line(peer))
+    if write_json({**machine, "batch_size": parsed.batch_size, **asdict(report)}, parsed.json):
+        print(f"{parsed.dataset or 'synthetic photos'}, {parsed.image_size} pixels, batches of {parsed.batch_size}")
+        print(f"{machine['processor']}, {machine['cores']} core(s), load {machine['load']}, {machine['date']}\n")
+        Console().print(_table(report.measurements))
+        for measurement in report.measurements:
+            if measurement.error:
+                print(f"{measurement.pipeline}, {measurement.stored} failed: {measurement.error}")
+        for peer in report.missing:
+            print(_missing_line(peer))
     return 0
 
 
-def _table(measurements: list[Measurement], title: str, machine: dict[str, Any]) -> Table:
-    caption = f"{machine['processor']}, {machine['cores']} core(s), load {machine['load']}, {machine['date']}"
-    table = Table(title=title, caption=caption)
-    table.add_column("pipeline")
-    table.add_column("stored")
-    for name in ("threads", "images/s", "per core and s"):
-        table.add_column(name, justify="right")
-    for measurement in measurements:
-        throughput = measurement.throughput
-        if throughput is None:
-            cells = (measurement.error, "")
-        else:
-            cells = (f"{throughput.images_per_second:,.0f}", f"{throughput.images_per_cpu_second:,.0f}")
-        table.add_row(measurement.pipeline, measurement.stored, str(measurement.threads), *cells)
+def _table(measurements: list[Measurement]) -> Table:
+    from alexnet_jax.console.tables import plain_table
+
+    table = plain_table("pipeline", "stored", "threads", "images/s", "per CPU s")
+    for row in measurements:
+        cells = ("", "")
+        if row.throughput is not None:
+            cells = f"{row.throughput.images_per_second:,.0f}", f"{row.throughput.images_per_cpu_second:,.0f}"
+        table.add_row(row.pipeline, row.stored, str(row.threads), *cells)
     return table
 
 

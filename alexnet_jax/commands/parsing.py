@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import tyro
-from rich.console import Console
 
 from alexnet_jax.errors import UsageError
 
@@ -39,9 +38,3 @@ def _one_line(box: str) -> str:
     _, wrong, *rest = [part for part in parts if part]
     near = [option for part in rest if part.startswith("Perhaps you meant") for option in re.findall(r"--[\w.]+", part)]
     return wrong + (f": did you mean {' or '.join(dict.fromkeys(near[:3]))}?" if near else "")
-
-
-def print_table(table: Any) -> None:
-    """Whole lines also where the output is a file or a pipe."""
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(table)

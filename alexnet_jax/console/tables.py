@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jax
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.data.source import DataSet
@@ -21,6 +23,16 @@ def plain_table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=Console().width < 80)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    return table
+
+
+def fields_table(fields: Mapping[str, str]) -> Table:
+    """Names on the left and texts on the right, which wrap at the edge of the terminal."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in fields.items():
+        table.add_row(Text(name), Text(text))
     return table
 
 

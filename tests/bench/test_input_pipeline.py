@@ -38,7 +38,7 @@ def python(tmp_path):
 
 def test_json_has_own_pipelines_peers_and_missing_packages(python, capfd):
     arguments = python("torch", "torchvision")
-    assert bench_data.main([*TINY, *arguments, "--json"]) == 0
+    assert bench_data.main([*TINY, *arguments, "--json", "-"]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["cores"] >= 1
     own = [row for row in found["measurements"] if row["pipeline"] == "alexnet_jax"]

@@ -65,13 +65,13 @@ def test_ratios_are_medians_over_the_rounds(run):
 @pytest.mark.slow
 def test_tables_have_the_machine_the_works_and_the_layers(run):
     done, found = run
-    header = f"net         tiny, batch 4, bfloat16, 1 device(s)\nmachine     {found['machine']['processor']}"
-    assert header in done.stdout
-    numbers = r"[\d.]+ +[\d.]+ - [\d.]+ +[\d.]+"
-    assert re.search(rf"^training step +alexnet_jax +{numbers} +[\d.]+ +\d+% *$", done.stdout, re.M)
-    for peer in (r"plain Flax \(NHWC\)", "alexnet_jax in float32"):
-        assert re.search(rf"^ +{peer} .*% +[\d.]+ x as fast *$", done.stdout, re.M)
+    assert re.search(r"^net +tiny, batch 4, bfloat16, 1 device\(s\) *$", done.stdout, re.M)
+    assert re.search(rf"^machine +{re.escape(found['machine']['processor'][:20])}", done.stdout, re.M)
+    numbers = r"[\d.]+ +[\d.]+-[\d.]+ +[\d.]+"
+    assert re.search(rf"^training step *\nalexnet_jax +{numbers} +[\d.]+ +\d+% *$", done.stdout, re.M)
+    assert len(re.findall(r"% +[\d.]+ x *$", done.stdout, re.M)) == 6
     assert re.search(rf"^drop3 +forward +{numbers} *$", done.stdout, re.M)
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert "round 2 of 2" in done.stderr or "warming up" in done.stderr
 
 
