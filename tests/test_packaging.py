@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from PIL import Image
 
@@ -31,11 +32,20 @@ def test_pins_hold_every_dependency_and_both_jax_releases():
     pins = [Requirement(text) for text in PROJECT["tool"]["uv"]["constraint-dependencies"]]
     for python in ("3.11", "3.13"):
         environment = {"python_full_version": f"{python}.0", "sys_platform": "linux"}
-        pinned = {pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate(environment)}
+        pinned = {
+            pin.name: str(pin.specifier) for pin in pins if pin.marker is None or pin.marker.evaluate(environment)
+        }
         for text in PROJECT["project"]["dependencies"]:
             requirement = Requirement(text)
             assert requirement.specifier.contains(pinned[requirement.name].removeprefix("=="))
         assert pinned["jax"].startswith("==0.10.2") == (python == "3.11")
+
+
+def test_citation_has_the_version_and_the_paper():
+    citation = yaml.safe_load((CLONE / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["project"]["version"]
+    (paper,) = citation["references"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Krizhevsky", "Sutskever", "Hinton"]
 
 
 def uv(*arguments: object, python: Path | None = None) -> str:
