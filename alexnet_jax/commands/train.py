@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
 
     use_virtual_devices()
     from alexnet_jax.training import loop
+    from alexnet_jax.training.metrics import shown_metrics
 
     workdir = _workdir(parsed)
     console = Console()
@@ -59,7 +60,10 @@ def main(arguments: list[str]) -> int:
         return 128 + result.stopped_by
     last = next((row for row in reversed(workdir.read_metrics()) if row["split"] == "test"), None)
     if last is not None:
-        errors = f"top-1 error {last['top1_error']:.2%}, top-5 error {last['top5_error']:.2%}"
+        shown = shown_metrics(last, workdir.read_config().model.classes)
+        errors = f"top-1 error {last['top1_error']:.2%}"
+        if "top5_error" in shown:
+            errors += f", top-5 error {last['top5_error']:.2%}"
         say(console, f"finished  {result.step:,} steps, on test images {errors}")
     say(console, f"pictures  {workdir.curves}, {workdir.filters}")
     say(console, f"parameters SHA-256 {result.params_sha256}")

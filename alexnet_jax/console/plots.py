@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves and the kernels of its first layer."""
+"""Plots of a run: its loss and error, and the kernels of its first layer."""
 
 from __future__ import annotations
 
@@ -21,38 +21,82 @@ def _new_figure(**options: Any) -> Any:
 
 
 def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
-    """Loss and top-1 error over the epochs, one line for each split, with the drops of the learning rate."""
+    """Plots loss and top-1 error over the epochs, one line for each split, and where the learning rate drops.
+
+    Args:
+        rows: the rows of metrics.jsonl. Training rows of fewer than ``config.log_every`` steps, as before a checkpoint
+            or a stop, are averaged with the rows after them.
+        config: the run.
+        path: the PNG file to write.
+
+    """
     figure = _new_figure(figsize=(10, 4))
-    colours = {"train": "tab:blue", "validation": "tab:green", "test": "tab:orange"}
+    training = [row for row in rows if row["split"] == "train"]
+    drops = _rate_drops(training)
+    lines = {
+        ("train", "tab:blue"): merge_short_rows(training, config.log_every),
+        ("validation", "tab:green"): [row for row in rows if row["split"] == "validation"],
+        ("test", "tab:orange"): [row for row in rows if row["split"] == "test"],
+    }
     for axes, name, label in zip(
         figure.subplots(1, 2), ("loss", "top1_error"), ("cross-entropy (nats)", "top-1 error"), strict=True
     ):
-        for split, colour in colours.items():
-            points = [(row["epoch"], row[name]) for row in rows if row["split"] == split]
+        for (split, colour), points in lines.items():
             if points:
-                axes.plot(*zip(*points, strict=True), color=colour, label=split, marker="." if len(points) < 60 else "")
-        for epoch in _rate_drops(rows):
-            axes.axvline(
-                epoch,
-                color="0.7",
-                linestyle=":",
-                label="learning rate drops" if epoch == _rate_drops(rows)[0] else None,
-            )
+                epochs, values = [row["epoch"] for row in points], [row[name] for row in points]
+                axes.plot(epochs, values, color=colour, label=split, marker="." if len(points) < 60 else "")
+        for index, epoch in enumerate(drops):
+            axes.axvline(epoch, color="0.7", linestyle=":", label="learning rate drops" if index == 0 else None)
         axes.set(xlabel="epoch", ylabel=label, xlim=(0, config.epochs), ylim=(0, None))
         axes.grid(alpha=0.3)
         axes.legend()
     _save(figure, path)
 
 
-def _rate_drops(rows: list[Row]) -> list[float]:
-    """Epochs of the last training rows before the learning rate changed."""
-    training = [row for row in rows if row["split"] == "train"]
+def merge_short_rows(training: list[Row], steps: int) -> list[Row]:
+    """Averages consecutive training rows until each result covers at least ``steps`` steps.
+
+    Loss and error are weighted by the number of steps. The other values are those of the last row. Rows without
+    ``steps``, which older runs have, count as long enough. Rows left over at the end join the last result.
+    """
+    groups: list[list[Row]] = []
+    for row in training:
+        if groups and _steps_in(groups[-1], steps) < steps:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    if len(groups) > 1 and _steps_in(groups[-1], steps) < steps:
+        groups[-2].extend(groups.pop())
+    return [_average(group, steps) for group in groups]
+
+
+def _steps_in(group: list[Row], default: int) -> int:
+    return sum(row.get("steps", default) for row in group)
+
+
+def _average(group: list[Row], default: int) -> Row:
+    total = _steps_in(group, default)
+    means = {
+        name: sum(row[name] * row.get("steps", default) for row in group) / total for name in ("loss", "top1_error")
+    }
+    return group[-1] | means | {"steps": total}
+
+
+def _rate_drops(training: list[Row]) -> list[float]:
+    """The epochs of the last training rows before the learning rate changed."""
     pairs = pairwise(training)
     return [before["epoch"] for before, after in pairs if before["learning_rate"] != after["learning_rate"]]
 
 
 def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
-    """The kernels of conv1, one block for each tower (paper, Figure 3), each scaled to the whole range of colours."""
+    """Draws the kernels of conv1, one block for each tower (paper, Figure 3).
+
+    Args:
+        params: the parameters of the net. Each kernel is scaled to the full range of colours.
+        config: the net.
+        path: the PNG file to write.
+
+    """
     kernels = np.asarray(params["conv1"]["kernel"])
     towers = np.split(kernels, config.towers, axis=-1)
     columns = 8 if towers[0].shape[-1] <= 32 else 16
@@ -67,7 +111,7 @@ def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
 
 
 def _tile(kernels: np.ndarray, columns: int) -> np.ndarray:
-    """Kernels (height, width, in, out) side by side in rows of ``columns``, a white line between them."""
+    """Arranges kernels (height, width, in, out) in rows of ``columns``, with white lines between them."""
     low, high = kernels.min(axis=(0, 1, 2)), kernels.max(axis=(0, 1, 2))
     scaled = (kernels - low) / np.maximum(high - low, 1e-12)
     if scaled.shape[2] != 3:

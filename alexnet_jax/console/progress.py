@@ -67,7 +67,7 @@ class Display:
         """A row of metrics was written."""
         if row["split"] == "train":
             self._training = (
-                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.1%}  "
+                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.2%}  "
                 f"{row['images_per_second']:.0f} images/s{_waiting(row)}"
             )
             self._bar.update(self._task, description=self._training)
@@ -75,12 +75,14 @@ class Display:
             if self._console.is_terminal or not due:
                 return
         self._last_line = time.monotonic()
-        errors = f"top-1 error {row['top1_error']:.1%}  top-5 error {row['top5_error']:.1%}"
+        errors = f"top-1 error {row['top1_error']:.2%}"
+        if "top5_error" in row:
+            errors += f"  top-5 error {row['top5_error']:.2%}"
         left = "" if self._console.is_terminal else f"  {self._time_left(row['step'])} left"
         self.say(
             f"epoch {row['epoch']:>6.2f}  step {row['step']:>{len(str(self._steps))}}/{self._steps}  "
             f"{row['split']:<10}  loss {row['loss']:.3f}  {errors}  "
-            f"learning rate {row['learning_rate']:.0e}  {row['images_per_second']:.0f} images/s{_waiting(row)}{left}"
+            f"learning rate {row['learning_rate']:.6g}  {row['images_per_second']:.0f} images/s{_waiting(row)}{left}"
         )
 
     def say(self, line: str) -> None:

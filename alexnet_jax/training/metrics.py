@@ -1,6 +1,8 @@
-"""Logits and labels to numbers."""
+"""Losses and errors from logits and labels."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -11,7 +13,7 @@ from alexnet_jax.batch import PADDING_LABEL
 
 
 def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
-    """Negative log-probability of each label, in nats."""
+    """The negative log-probability of each label, in nats."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
@@ -22,7 +24,13 @@ def is_wrong(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
 
 
 def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> dict[str, Float[Array, ""]]:
-    """Means over the examples that count: ``loss`` in nats, ``top1_error`` and ``top5_error`` as shares; ``count``."""
+    """Averages over a batch, without the examples labelled ``PADDING_LABEL``.
+
+    Returns:
+        ``loss`` (cross-entropy in nats), ``top1_error`` and ``top5_error`` (fractions of the examples whose label is
+        not the best class, or not among the best five), and ``count``, the number of examples.
+
+    """
     counts = (labels != PADDING_LABEL).astype(jnp.float32)
     total = jnp.maximum(counts.sum(), 1.0)
     each = {
@@ -31,3 +39,8 @@ def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"
         "top5_error": is_wrong(logits, labels, 5),
     }
     return {name: (values * counts).sum() / total for name, values in each.items()} | {"count": counts.sum()}
+
+
+def shown_metrics(metrics: dict[str, Any], classes: int) -> dict[str, Any]:
+    """``metrics`` for people to read: without ``top5_error`` if a net has at most five classes, where it is 0."""
+    return {name: value for name, value in metrics.items() if name != "top5_error" or classes > 5}

@@ -1,4 +1,4 @@
-"""Gradients to updates: optax chains for the paper's rule (section 5) and for that of ``optax.sgd``."""
+"""The update rules as optax transformations: the paper's (section 5) and that of ``optax.sgd``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,39 @@ from alexnet_jax.training.schedule import Rates
 
 
 def is_bias(path: tuple[Any, ...]) -> bool:
-    """Whether the parameter at ``path`` of the tree is a bias and not a kernel."""
+    """Whether the parameter at ``path`` of the tree is a bias."""
     return path[-1].key == "bias"
 
 
+def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
+    """Makes the optimizer that ``config`` describes.
+
+    The paper's rule is ``v <- momentum * v - rate * (gradient + decay * w)``, ``w <- w + v``. The learning rate is
+    inside the velocity, so that a lower rate does not change the velocity accumulated so far. ``optax.sgd`` and PyTorch
+    multiply the velocity by the rate: ``v <- momentum * v + gradient + decay * w``, ``w <- w - rate * v``.
+
+    Returns:
+        A transformation whose ``update`` takes the keyword argument ``rates`` (``Rates``) besides gradients, state and
+        parameters.
+
+    """
+    decay_kernels = optax.add_decayed_weights(config.weight_decay, mask=_kernel_mask)
+    decay_biases = optax.add_decayed_weights(config.bias_decay, mask=_bias_mask)
+    if config.rule == "paper":
+        return optax.chain(decay_kernels, decay_biases, _scale_by_rates(), optax.trace(config.momentum))
+    return optax.chain(decay_kernels, decay_biases, optax.trace(config.momentum), _scale_by_rates())
+
+
+def _kernel_mask(params: optax.Params) -> optax.Params:
+    return jax.tree_util.tree_map_with_path(lambda path, _: not is_bias(path), params)
+
+
+def _bias_mask(params: optax.Params) -> optax.Params:
+    return jax.tree_util.tree_map_with_path(lambda path, _: is_bias(path), params)
+
+
 def _scale_by_rates() -> optax.GradientTransformationExtraArgs:
-    """Multiplies updates by minus the learning rate of their kind, which the caller passes to ``update``."""
+    """Multiplies each update by minus the learning rate of its parameter."""
 
     def update(
         updates: optax.Updates, state: optax.EmptyState, params: optax.Params | None = None, *, rates: Rates, **_: Any
@@ -30,24 +57,3 @@ def _scale_by_rates() -> optax.GradientTransformationExtraArgs:
         return jax.tree_util.tree_map_with_path(scale, updates), state
 
     return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
-
-
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
-    """The update rule as an optax transformation, whose ``update`` takes ``rates`` besides gradients and parameters.
-
-    The paper's rule is v <- momentum v - rate (gradient + decay w), w <- w + v: the rate is inside the velocity, so
-    what was gathered before a drop of the rate keeps its size. ``optax.sgd`` and PyTorch keep it outside.
-    """
-
-    def kernels(tree: optax.Params) -> optax.Params:
-        return jax.tree_util.tree_map_with_path(lambda path, _: not is_bias(path), tree)
-
-    def biases(tree: optax.Params) -> optax.Params:
-        return jax.tree_util.tree_map_with_path(lambda path, _: is_bias(path), tree)
-
-    decay = [
-        optax.add_decayed_weights(config.weight_decay, mask=kernels),
-        optax.add_decayed_weights(config.bias_decay, mask=biases),
-    ]
-    velocity = [_scale_by_rates(), optax.trace(config.momentum)]
-    return optax.chain(*decay, *(velocity if config.rule == "paper" else reversed(velocity)))

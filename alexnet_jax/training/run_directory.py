@@ -1,4 +1,4 @@
-"""The folder of one run: its config, its metrics, and where its checkpoints and pictures are."""
+"""The directory of one run: its config, class names, metrics and versions, and the paths of its other files."""
 
 from __future__ import annotations
 
@@ -11,36 +11,53 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json, config_to_json, differences
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.files import replace_file
+from alexnet_jax.training.versions import describe_change, installed_versions
 
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
-"""Fields that change nothing in the net that a run ends with."""
+"""Fields that may change when a run is resumed, because they do not change its parameters."""
 
 _MOST_NAMED = 5
 
 Row = dict[str, Any]
+"""A row of metrics.jsonl (``alexnet_jax.training.metrics_log``)."""
 
 
 class RunDirectory:
-    """Paths in the folder ``root``, which is made when something is first written."""
+    """The files of a run in the directory ``root``, which ``claim`` makes.
+
+    Attributes:
+        root: the directory.
+        config: the ``TrainConfig``, as JSON.
+        classes: the names of the classes, one a line.
+        metrics: the rows of metrics, one JSON object a line.
+        versions: the versions of JAX and others, a JSON list with an entry for each step from which they were in use.
+        checkpoints: the directory of the checkpoints (``Checkpoints``).
+        curves: a plot of the metrics, drawn at the end of the run.
+        filters: a picture of the kernels of conv1, drawn at the end of the run.
+
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config = root / "config.json"
         self.classes = root / "classes.txt"
         self.metrics = root / "metrics.jsonl"
+        self.versions = root / "versions.json"
         self.checkpoints = root / "checkpoints"
         self.curves = root / "curves.png"
         self.filters = root / "filters.png"
 
     @property
     def has_begun(self) -> bool:
-        """Whether a checkpoint is here: until then there is nothing to go on from, and nothing to lose."""
+        """Whether the run has a checkpoint. Before the first, there is nothing to resume and nothing to lose."""
         return self.checkpoints.exists() and any(entry.name.isdigit() for entry in self.checkpoints.iterdir())
 
     def read_config(self) -> TrainConfig:
         """The config of the run.
 
-        Raises AlexNetError where there is none, or none that can be read.
+        Raises:
+            AlexNetError: there is none, or it cannot be read.
+
         """
         try:
             return config_from_json(self.config.read_text())
@@ -54,16 +71,20 @@ class RunDirectory:
             ) from error
 
     def read_classes(self) -> tuple[str, ...]:
-        """The names of the classes, as far as they are known."""
+        """The names of the classes, or () if they are not known."""
         return tuple(self.classes.read_text().splitlines()) if self.classes.exists() else ()
 
     def claim(self, config: TrainConfig, class_names: tuple[str, ...]) -> None:
-        """Writes ``config`` and the names of the classes, or holds it against that of the run that is here already.
+        """Makes the directory, and writes the config and the names of the classes.
 
-        Raises UsageError where they differ in what a run cannot change; it may get more epochs.
+        If a run is there already, it may get more epochs. Otherwise only the fields in ``MAY_DIFFER`` may differ.
+
+        Raises:
+            UsageError: a run is there whose config differs, or ``root`` is a file.
+
         """
         if self.root.exists() and not self.root.is_dir():
-            raise UsageError(f"--workdir is {self.root}: this is a file; name a folder, or one that can be made")
+            raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
         if self.has_begun:
             self._check_same_run(self.read_config(), config)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -84,13 +105,13 @@ class RunDirectory:
             )
 
     def keep_metrics_until(self, step: int) -> None:
-        """Drops rows of later steps, and a row that was half-written, so that a resumed run writes them once."""
+        """Deletes the rows of later steps, and a row that was written in part. A resumed run writes them again."""
         kept = [row for row in self.read_metrics() if row["step"] <= step]
         if kept or self.metrics.exists():
             replace_file(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def read_metrics(self) -> list[Row]:
-        """The rows of metrics.jsonl, as far as they were written whole."""
+        """The rows of metrics.jsonl, without a last one that was written in part."""
         if not self.metrics.exists():
             return []
         rows = []
@@ -102,11 +123,35 @@ class RunDirectory:
         return rows
 
     def append_metrics(self, row: Row) -> None:
-        """Adds a row, on disk when this returns."""
+        """Adds a row. It is on disk when this returns."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def record_versions(self, step: int) -> str | None:
+        """Records the installed versions of JAX and others, for a run that starts or resumes after ``step`` steps.
+
+        Returns:
+            One line about what changed since the run was last in use, or None.
+
+        """
+        entries = [entry for entry in self._read_versions() if entry["from_step"] <= step]
+        now = installed_versions()
+        change = describe_change(entries[-1], now) if entries and step > 0 else None
+        if step == 0:
+            entries = [{"from_step": 0} | now]
+        elif change is not None or not entries:
+            entries = [*entries, {"from_step": step} | now]
+        replace_file(self.versions, json.dumps(entries, indent=2) + "\n")
+        return change
+
+    def _read_versions(self) -> list[dict[str, Any]]:
+        """The entries of versions.json, or none if it cannot be read: no result depends on it."""
+        try:
+            return json.loads(self.versions.read_text())
+        except (OSError, ValueError):
+            return []
 
 
 def _short(value: Any) -> str:

@@ -19,22 +19,38 @@ from alexnet_jax.training.schedule import Plateau
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """A run at one moment."""
+    """A run after some number of steps.
+
+    Attributes:
+        step: the number of steps taken.
+        params: ``{layer: {"kernel", "bias"}}``, float32. Kernels are (height, width, in, out) and (in, out).
+        opt_state: the state of the optimizer (``make_optimizer``), the velocities of ``params``.
+        plateau: the state of the learning-rate rule "plateau".
+        statistics: the mean and colour statistics of the data set. They are not trained.
+
+    """
 
     step: Int[Array, ""]
-    """Steps taken."""
     params: PyTree
     opt_state: optax.OptState
     plateau: Plateau
     statistics: Statistics
-    """Of the data set; not trained."""
 
 
 def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Statistics | None = None) -> TrainState:
-    """The state before the first step, its weights drawn from ``key`` as the paper's section 5 says.
+    """Creates the state before the first step.
 
-    ``statistics`` are the data set's; None takes ImageNet's published mean colour and colour covariance.
-    Raises UsageError where None meets a number of channels for which nothing is published.
+    Args:
+        config: the run.
+        key: for the initial weights, drawn as in section 5 of the paper.
+        statistics: of the data set. None takes the published mean colour and colour covariance of ImageNet.
+
+    Returns:
+        The state, with step 0 and velocities of zero.
+
+    Raises:
+        UsageError: ``statistics`` is None, and nothing is published for this number of channels.
+
     """
     model = config.model
     images = jnp.zeros((1, model.image_size, model.image_size, model.channels), jnp.float32)
@@ -48,9 +64,12 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
     )
 
 
-def train_state_form(config: TrainConfig) -> TrainState:
-    """Shapes and types of the arrays of a state, as a run of ``config`` saves it."""
-    form = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
+def abstract_train_state(config: TrainConfig) -> TrainState:
+    """The shapes and dtypes of a state of ``config``, as ``jax.ShapeDtypeStruct``. Restoring a checkpoint needs them.
+
+    The mean is per pixel if ``config.augment.mean`` is "image", else per channel.
+    """
+    state = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
     channels, size = config.model.channels, config.data.image_size
     mean = (size, size, channels) if config.augment.mean == "image" else (channels,)
-    return form.replace(statistics=form.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))
+    return state.replace(statistics=state.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))

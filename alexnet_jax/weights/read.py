@@ -10,7 +10,7 @@ from alexnet_jax.config import ModelConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training.checkpoint import Checkpoints, Which
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.state import train_state_form
+from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffe_weights
 from alexnet_jax.weights.safetensors import read_safetensors_weights
@@ -116,7 +116,7 @@ def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Wei
     config = run.read_config()
     state = None
     if run.checkpoints.exists():
-        state = Checkpoints(run.checkpoints, warn).restore(train_state_form(config), checkpoint)
+        state = Checkpoints(run.checkpoints, warn, read_only=True).restore(abstract_train_state(config), checkpoint)
     if state is None:
         raise AlexNetError(f"{root}: has no checkpoint yet; train for longer")
     return Weights(config, state.params, state.statistics, run.read_classes(), int(state.step))

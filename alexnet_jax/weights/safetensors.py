@@ -22,7 +22,7 @@ from alexnet_jax.config.serialize import config_from_json, config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.state import train_state_form
+from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.torchvision import state_dict, weights_from_state_dict
 from alexnet_jax.weights.weights import Weights
 
@@ -107,7 +107,7 @@ def _from_own_format(metadata: dict[str, str], arrays: dict[str, np.ndarray]) ->
         step = int(metadata["step"])
     except (KeyError, ValueError, TypeError) as error:
         raise _damaged(f"its metadata cannot be read ({first_line(error)})") from error
-    form = train_state_form(config)
+    form = abstract_train_state(config)
     saved_form = _saved_tree(form.params, form.statistics)
     expected = {_array_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(saved_form)}
     for name, shape in expected.items():

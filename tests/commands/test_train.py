@@ -66,7 +66,7 @@ def test_a_run_shows_what_it_does_and_leaves_its_files(run):
     assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, 13))
     assert [row["step"] for row in rows if row["split"] == "test"] == [6, 12]
     names = {"step", "epoch", "split", "loss", "top1_error", "top5_error", "learning_rate", "images_per_second"}
-    assert all(set(row) == names | ({"input_wait"} if row["split"] == "train" else set()) for row in rows)
+    assert all(set(row) == names | ({"input_wait", "steps"} if row["split"] == "train" else set()) for row in rows)
     assert all(0 <= row["input_wait"] <= 1 for row in rows if row["split"] == "train")
     for picture in ("curves.png", "filters.png"):
         with Image.open(run / picture) as opened:

@@ -1,0 +1,44 @@
+"""Which arrays of a train state are split over two devices, and how many bytes each device holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, PyTree
+
+from alexnet_jax.training.state import TrainState
+
+
+def map_state(state: TrainState, split: Callable[[Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
+    """Applies ``split`` to each array that the towers share out, and ``replicate`` to each that both towers hold.
+
+    Parameters are split, and those arrays of the optimizer's state that belong to one: their path ends in that of a
+    parameter of the same shape. Others, such as a counter of steps, are replicated.
+    """
+    shapes = {path: leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)}
+
+    def is_like_a_parameter(path: tuple[Any, ...], leaf: Array) -> bool:
+        return any(shapes.get(path[start:]) == leaf.shape for start in range(len(path)))
+
+    def map_opt_state(path: tuple[Any, ...], leaf: Array) -> Any:
+        return split(leaf) if is_like_a_parameter(path, leaf) else replicate(leaf)
+
+    return TrainState(
+        step=replicate(state.step),
+        params=jax.tree.map(split, state.params),
+        opt_state=jax.tree_util.tree_map_with_path(map_opt_state, state.opt_state),
+        plateau=jax.tree.map(replicate, state.plateau),
+        statistics=jax.tree.map(replicate, state.statistics),
+    )
+
+
+def bytes_per_device(tree: PyTree) -> dict[jax.Device, int]:
+    """The bytes of ``tree`` on each device."""
+    sizes: Counter[jax.Device] = Counter()
+    for leaf in jax.tree.leaves(tree):
+        for shard in leaf.addressable_shards:
+            sizes[shard.device] += shard.data.nbytes
+    return dict(sizes)

@@ -1,0 +1,86 @@
+"""The start of a run: its config fitted to its data, and the state of its latest checkpoint or a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.data.measure_statistics import training_statistics
+from alexnet_jax.data.source import DataSet
+from alexnet_jax.errors import UsageError
+from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
+from alexnet_jax.weights.fine_tuning import start_from
+from alexnet_jax.weights.read import read_weights
+
+
+def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:
+    """Fills in what the config takes from its data: the numbers of training images and of classes.
+
+    Args:
+        config: the run.
+        data: its data set.
+        keep_classes: whether to keep ``config.model.classes``, which may be more than ``data`` has.
+
+    Raises:
+        UsageError: ``keep_classes`` keeps too few classes, or the config needs validation images and there are none.
+
+    """
+    classes = len(data.class_names)
+    if keep_classes and config.model.classes < classes:
+        raise UsageError(
+            f"model.classes is {config.model.classes}: {data.where} has {classes} classes, use at least as many"
+        )
+    if config.schedule.rule == "plateau" and data.validation is None:
+        raise UsageError(
+            "schedule.rule is 'plateau': nothing is held out to validate on; use --data.validation_fraction 0.1, "
+            "--data.validation_split, or --schedule.rule steps"
+        )
+    model = config.model if keep_classes else replace(config.model, classes=classes)
+    return replace(config, model=model, data=replace(config.data, train_examples=len(data.train)))
+
+
+def run_keys(config: TrainConfig) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """The keys of a run: for the initial weights, and for its steps."""
+    weights_key, steps_key = jax.random.split(jax.random.key(config.seed))
+    return weights_key, steps_key
+
+
+def restore_or_create(
+    config: TrainConfig, data: DataSet, workdir: RunDirectory, checkpoints: Checkpoints, say: Callable[[str], None]
+) -> TrainState:
+    """The state of the latest readable checkpoint, or that before the first step.
+
+    Deletes the checkpoints and the rows of metrics.jsonl of later steps. The run takes those steps again.
+
+    Raises:
+        AlexNetError: no checkpoint can be read, or the weights of ``config.init`` cannot.
+
+    """
+    state = checkpoints.restore(abstract_train_state(config))
+    if state is None:
+        state = _create(config, data, say)
+    step = int(state.step)
+    checkpoints.discard_after(step)
+    workdir.keep_metrics_until(step)
+    change = workdir.record_versions(step)
+    if change is not None:
+        say(change)
+    return state
+
+
+def _create(config: TrainConfig, data: DataSet, say: Callable[[str], None]) -> TrainState:
+    create = jax.jit(partial(create_train_state, config))
+    weights_key, _ = run_keys(config)
+    if config.init is None:
+        per_pixel = config.augment.mean == "image"
+        return create(weights_key, training_statistics(data, config.data, config.model.channels, per_pixel))
+    weights = read_weights(Path(config.init), warn=say)
+    return start_from(weights, create(weights_key, weights.statistics), config, say)

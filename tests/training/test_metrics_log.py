@@ -1,0 +1,116 @@
+import io
+import re
+
+import jax.numpy as jnp
+import pytest
+from rich.console import Console
+
+from alexnet_jax.config import DataConfig, ScheduleConfig
+from alexnet_jax.console import progress
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.training import hooks
+from alexnet_jax.training.metrics_log import MetricsLog
+from alexnet_jax.training.run_directory import RunDirectory
+from tests.helpers.nets import tiny_config, tiny_model
+
+
+class FixedPace(hooks.Pace):
+    """Two seconds since the restart, a quarter of it spent waiting."""
+
+    def images_per_second(self, images):
+        return images / 2
+
+    def input_wait(self):
+        return 0.25
+
+
+@pytest.fixture
+def log_of(tmp_path, monkeypatch):
+    """A log for a net of so many classes, its run directory, and what it prints."""
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+
+    def make(classes=10):
+        config = tiny_config(
+            model=tiny_model("paper", classes=classes),
+            data=DataConfig(image_size=72, train_examples=800),
+            schedule=ScheduleConfig("steps"),
+        )
+        workdir, out = RunDirectory(tmp_path), io.StringIO()
+        display = progress.Display(Console(file=out, width=200), config.steps, 0)
+        return MetricsLog(config, workdir, display), workdir, out
+
+    return make
+
+
+def metrics(loss, top1_error=0.5, top5_error=0.25, learning_rate=0.015):
+    values = {"loss": loss, "top1_error": top1_error, "top5_error": top5_error, "learning_rate": learning_rate}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in values.items()} | {"count": jnp.float32(8)}
+
+
+def several(*losses):
+    """Metrics of several steps in one dispatch."""
+    return {name: jnp.stack([metrics(loss)[name] for loss in losses]) for name in metrics(0.0)}
+
+
+def test_a_training_row_averages_the_steps_since_the_last_row(log_of):
+    log, workdir, _ = log_of()
+    log.add(metrics(1.0))
+    log.add(several(2.0, 6.0))
+    log.write_training_row(3, FixedPace())
+    log.add(metrics(5.0))
+    log.write_training_row(4, FixedPace())
+    first, second = workdir.read_metrics()
+    assert first == {
+        "step": 3,
+        "epoch": 0.03,
+        "split": "train",
+        "loss": 3.0,
+        "top1_error": 0.5,
+        "top5_error": 0.25,
+        "learning_rate": 0.015,
+        "images_per_second": 12.0,
+        "input_wait": 0.25,
+        "steps": 3,
+    }
+    assert (second["steps"], second["loss"]) == (1, 5.0)
+
+
+def test_an_evaluation_row_has_the_learning_rate_of_the_last_step(log_of):
+    log, workdir, _ = log_of()
+    log.add(metrics(1.0))
+    log.write_training_row(1, FixedPace())
+    log.write_evaluation_row(1, "test", {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "count": 8}, 30.0)
+    row = workdir.read_metrics()[-1]
+    assert (row["split"], row["learning_rate"], row["images_per_second"]) == ("test", 0.015, 30.0)
+    assert "input_wait" not in row
+    assert "steps" not in row
+
+
+def test_printed_lines_agree_with_the_rows(log_of):
+    log, workdir, out = log_of()
+    log.add(metrics(1.2345, 0.12345, 0.0123, learning_rate=0.0123456))
+    log.write_training_row(1, FixedPace())
+    row, line = workdir.read_metrics()[0], out.getvalue()
+    assert f"loss {row['loss']:.3f} " in line
+    assert f"top-1 error {row['top1_error']:.2%}" in line
+    assert f"top-5 error {row['top5_error']:.2%}" in line
+    assert f"learning rate {row['learning_rate']} " in line
+    assert f"{row['images_per_second']:.0f} images/s" in line
+    assert re.search(r"waiting for images 25% of the time", line)
+
+
+@pytest.mark.parametrize(("classes", "is_shown"), [(4, False), (6, True)])
+def test_the_top5_error_is_shown_for_more_than_five_classes(log_of, classes, is_shown):
+    log, workdir, out = log_of(classes)
+    log.add(metrics(1.0))
+    log.write_training_row(1, FixedPace())
+    assert ("top-5" in out.getvalue()) == is_shown
+    assert "top5_error" in workdir.read_metrics()[0]
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(log_of):
+    log, workdir, _ = log_of()
+    log.add(metrics(float("nan")))
+    with pytest.raises(AlexNetError, match=r"the loss is nan at step 7: the run diverged; .*learning_rate below 0\.01"):
+        log.write_training_row(7, FixedPace())
+    assert workdir.read_metrics() == []

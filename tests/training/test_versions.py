@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from alexnet_jax.training import run_directory
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.versions import PACKAGES, describe_change, installed_versions
+
+OLD = {"python": "3.11.7", "jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8", "numpy": "2.4.6"}
+NEW = OLD | {"jax": "0.12.0", "jaxlib": "0.12.0"}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return RunDirectory(tmp_path)
+
+
+@pytest.fixture
+def install(monkeypatch):
+    return lambda versions: monkeypatch.setattr(run_directory, "installed_versions", lambda: versions)
+
+
+def test_the_installed_versions_are_those_of_python_and_the_packages():
+    assert set(installed_versions()) == {"python", *PACKAGES}
+    assert all(version[0].isdigit() for version in installed_versions().values())
+
+
+def test_a_change_is_one_line_that_names_what_changed():
+    assert describe_change(OLD, OLD) is None
+    line = describe_change(OLD, NEW)
+    assert "jax 0.10.2, now 0.12.0, jaxlib 0.10.2, now 0.12.0" in line
+    assert "flax" not in line
+    assert "\n" not in line
+
+
+def test_a_resume_on_other_versions_says_so_once(workdir, install):
+    install(OLD)
+    assert workdir.record_versions(0) is None
+    assert workdir.record_versions(10) is None
+    install(NEW)
+    assert "jax 0.10.2, now 0.12.0" in workdir.record_versions(20)
+    assert workdir.record_versions(30) is None
+    assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD, {"from_step": 20} | NEW]
+
+
+def test_a_resume_from_an_earlier_step_forgets_later_versions(workdir, install):
+    install(OLD)
+    workdir.record_versions(0)
+    install(NEW)
+    workdir.record_versions(20)
+    install(OLD)
+    assert workdir.record_versions(10) is None
+    assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD]
+
+
+def test_a_run_without_recorded_versions_gets_them_from_its_resume_on(workdir, install):
+    install(NEW)
+    assert workdir.record_versions(10) is None
+    assert json.loads(workdir.versions.read_text()) == [{"from_step": 10} | NEW]
