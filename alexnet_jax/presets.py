@@ -155,9 +155,17 @@ PRESETS = {make.__name__: make for make in _ALL}
 
 
 def preset(name: str) -> TrainConfig:
-    """The run called ``name``.
+    """Builds a named run.
 
-    Raises UsageError for a name that is none of ``PRESETS``.
+    Args:
+        name: a key of ``PRESETS``, such as ``quickstart`` or ``imagenet_paper``.
+
+    Returns:
+        The run's config.
+
+    Raises:
+        UsageError: there is no such preset.
+
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

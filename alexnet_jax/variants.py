@@ -255,9 +255,17 @@ VARIANTS = {make.__name__: make for make in _ALL}
 
 
 def variant(name: str) -> ModelConfig:
-    """The net called ``name``.
+    """Builds a named net.
 
-    Raises UsageError for a name that is none of ``VARIANTS``.
+    Args:
+        name: a key of ``VARIANTS``, which ``alexnet variants`` lists.
+
+    Returns:
+        The net's config.
+
+    Raises:
+        UsageError: there is no such variant.
+
     """
     if name not in VARIANTS:
         raise unknown_name("variant", name, VARIANTS)

@@ -33,10 +33,21 @@ def loss_fn(
     config: TrainConfig,
     tower_axis: str | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Mean cross-entropy in nats of ``batch`` in training, and its metrics; ``params`` stand in for the state's.
+    """The mean cross-entropy of a batch in training, with dropout and random crops.
 
-    Crops, reflections, colours and dropout come from ``key`` and ``state.step``, so one key serves a whole run.
     Frozen layers get a gradient of zero.
+
+    Args:
+        params: the parameters, which replace those of ``state``.
+        state: gives the step and the statistics.
+        batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
+        key: the run's random key. Crops, flips, colour noise and dropout follow from it and ``state.step``.
+        config: the run.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        The loss in nats, and the metrics ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
+
     """
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}  # so XLA need not compute it
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
@@ -58,11 +69,19 @@ def _noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
 def train_step(
     state: TrainState, batch: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None = None
 ) -> tuple[TrainState, Metrics]:
-    """The state after one more batch, and the metrics of that batch before the update.
+    """One step of stochastic gradient descent (paper, section 5).
 
-    ``batch`` is ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``. ``metrics`` holds
-    ``loss`` in nats, ``top1_error`` and ``top5_error`` as shares, ``count`` and the kernels' ``learning_rate``.
-    Inside a map over ``tower_axis`` each device holds one slice of every layer (``alexnet_jax.training.parallel``).
+    Args:
+        state: the state before the step.
+        batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
+        key: the run's random key, the same for every step.
+        config: the run.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        The state after the step, and the metrics of the batch before the update: ``loss`` (nats), ``top1_error`` and
+        ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``.
+
     """
 
     def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
@@ -82,8 +101,18 @@ def train_step(
 def train_steps(
     state: TrainState, batches: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
-    """``train_step`` for each of ``batches``, in one ``lax.scan``: their arrays and the metrics have an axis of steps
-    before the others.
+    """Several steps in one ``lax.scan``.
+
+    Args:
+        state: the state before the first step.
+        batches: the batches of ``train_step``, with an axis of steps before the others.
+        key: the run's random key.
+        config: the run.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        The state after the last step, and the metrics of ``train_step``, each with an axis of steps.
+
     """
     return lax.scan(partial(train_step, key=key, config=config, tower_axis=tower_axis), state, batches)
 
@@ -91,7 +120,15 @@ def train_steps(
 def logits_step(
     state: TrainState, images: Array, *, config: TrainConfig, tower_axis: str | None = None
 ) -> Float[Array, "batch classes"]:
-    """Logits of the centre crops of uint8 images (batch, height, width, channels) as stored."""
+    """The logits of the centre crops.
+
+    Args:
+        state: gives the parameters and the statistics.
+        images: stored images, uint8 (batch, height, width, channels).
+        config: the run.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    """
     crops = preprocess(images, state.statistics, config)
     return _test_logits(state, crops, config, tower_axis)
 
@@ -109,9 +146,19 @@ def predict_step(
     views: Views = "center",
     tower_axis: str | None = None,
 ) -> Float[Array, "batch classes"]:
-    """Logarithms of the probabilities of each class for uint8 images (batch, height, width, channels) as stored.
+    """The log-probabilities of the classes.
 
-    ``views="ten-crop"`` averages the probabilities of ten crops (paper, section 4.1).
+    Args:
+        state: gives the parameters and the statistics.
+        images: stored images, uint8 (batch, height, width, channels).
+        config: the run.
+        views: ``center`` for the centre crop, or ``ten-crop`` for the mean of the probabilities of ten crops (paper,
+            section 4.1).
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        float32 (batch, classes), in nats.
+
     """
     if views == "center":
         return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
@@ -131,9 +178,19 @@ def eval_step(
     views: Views = "center",
     tower_axis: str | None = None,
 ) -> Metrics:
-    """``loss`` in nats, ``top1_error`` and ``top5_error`` as shares, over the ``count`` examples of ``batch``.
+    """The errors on a batch, without dropout.
 
-    Examples with the label -1 fill up a last batch and do not count.
+    Args:
+        state: gives the parameters and the statistics.
+        batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
+            Examples with the label -1 do not count.
+        config: the run.
+        views: as in ``predict_step``.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and the ``count`` of examples.
+
     """
     scores = predict_step(state, batch["image"], config=config, views=views, tower_axis=tower_axis)
     return summarize(scores, batch["label"])
