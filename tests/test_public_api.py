@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import jax
@@ -54,3 +56,42 @@ def test_the_public_functions_give_the_probabilities_that_predict_prints(place):
     assert len(printed) == 5
     for percentage, name in printed:
         assert percentage == f"{expected[CLASSES.index(name)]:.2%}"
+
+
+PUBLIC = [getattr(alexnet, name) for name in alexnet.__all__ if name != "__version__"]
+
+
+@pytest.mark.parametrize("function", [name for name in PUBLIC if inspect.isfunction(name)], ids=lambda f: f.__name__)
+def test_public_functions_document_arguments_result_and_errors(function):
+    sections = google_sections(function)
+    signature = inspect.signature(function)
+    arguments = [name.lstrip("*") for name in sections.get("Args", {})]
+    assert arguments == list(signature.parameters)
+    assert sections.get("Returns") or signature.return_annotation in ("None", "Iterator[None]")
+    if raises_an_error(function):
+        assert "Raises" in sections
+
+
+@pytest.mark.parametrize("kind", [name for name in PUBLIC if inspect.isclass(name)], ids=lambda kind: kind.__name__)
+def test_public_classes_have_docstrings(kind):
+    assert kind.__doc__
+    assert not kind.__doc__.startswith(f"{kind.__name__}(")  # as dataclass writes it
+
+
+def test_public_names_are_sorted_and_importable():
+    assert alexnet.__all__ == sorted(alexnet.__all__)
+
+
+def google_sections(function) -> dict[str, dict[str, str]]:
+    """The sections of a docstring, each with its entries by name."""
+    sections: dict[str, dict[str, str]] = {}
+    for line in inspect.getdoc(function).splitlines():
+        if heading := re.fullmatch(r"(Args|Returns|Raises):", line):
+            entries = sections.setdefault(heading[1], {})
+        elif sections and (entry := re.match(r" {4}(\S[^:]*):? ?(.*)", line)):
+            entries[entry[1]] = entry[2]
+    return sections
+
+
+def raises_an_error(function) -> bool:
+    return "raise " in inspect.getsource(function)
