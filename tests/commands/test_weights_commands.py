@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -15,7 +16,9 @@ from safetensors.numpy import load_file
 
 from alexnet_jax.weights.read import read_weights
 from tests.helpers.command import alexnet
+from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.references import REFERENCES
+from tests.helpers.runs import write_run
 
 TORCH = REFERENCES / "torch" / "tiny_torchvision"
 CAFFE = REFERENCES / "caffe" / "tiny_caffe_alexnet.caffemodel"
@@ -29,29 +32,33 @@ def succeed(*arguments, cwd=None):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A directory with photos of two classes, torchvision's tiny net converted, and a run that started from it."""
+    """A directory with photos of two classes, an untrained run on them, and torchvision's tiny net converted."""
     place = tmp_path_factory.mktemp("weights")
     rng = np.random.default_rng(1)
     for part, count in (("train", 8), ("test", 3)):
         for label, kind in enumerate(("dark", "light")):
             (place / "photos" / part / kind).mkdir(parents=True)
             for index in range(count):
-                pixels = rng.integers(0, 100, (230, 256, 3), dtype=np.uint8) + np.uint8(150 * label)
-                Image.fromarray(pixels).save(place / "photos" / part / kind / f"{index}.jpg")
+                pixels = rng.integers(0, 100, (82, 90, 3), dtype=np.uint8) + np.uint8(150 * label)
+                Image.fromarray(pixels).save(place / "photos" / part / kind / f"{index}.png")
+    config = tiny_config(model=tiny_model("torchvision", classes=2))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset="photos"))
+    write_run(place / "run", config, ("dark", "light"))
     output = succeed("convert", f"{TORCH}.pth", place / "net.safetensors", "--variant", "torchvision")
     assert "14,746 parameters" in output
-    frozen = ["--optimizer.frozen", "conv1", "conv2", "conv3", "conv4", "conv5"]
-    run = ["--data.dataset", "photos", "--workdir", "run", "--epochs", 2, "--batch_size", 8]
-    output = succeed(
-        "train", "--init", "net.safetensors", *run, *frozen, "--schedule.layer_rates", "fc8", 0, 10, cwd=place
-    )
-    (place / "output.txt").write_text(output)
+    (place / "notes.txt").touch()
     return place
 
 
-def test_a_run_starts_from_the_file_with_a_new_classifier(place):
-    assert "starts from net.safetensors, with a new fc8: 2 classes, not 10" in (place / "output.txt").read_text()
-    before, after = read_weights(place / "net.safetensors"), read_weights(place / "run")
+@pytest.mark.slow
+def test_fine_tuning_keeps_frozen_layers_and_draws_a_new_classifier(place):
+    frozen = ["--optimizer.frozen", "conv1", "conv2", "conv3", "conv4", "conv5"]
+    run = ["--data.dataset", "photos", "--workdir", "fine", "--epochs", 2, "--batch_size", 8]
+    output = succeed(
+        "train", "--init", "net.safetensors", *run, *frozen, "--schedule.layer_rates", "fc8", 0, 10, cwd=place
+    )
+    assert "starts from net.safetensors, with a new fc8: 2 classes, not 10" in output
+    before, after = read_weights(place / "net.safetensors"), read_weights(place / "fine")
     assert after.class_names == ("dark", "light")
     for layer in before.params:
         same = np.array_equal(after.params[layer]["kernel"], before.params[layer]["kernel"])
@@ -60,17 +67,19 @@ def test_a_run_starts_from_the_file_with_a_new_classifier(place):
 
 
 def test_a_converted_run_predicts_as_the_run_does(place):
-    succeed("convert", "run", "fine.safetensors", cwd=place)
-    assert succeed("evaluate", "fine.safetensors", cwd=place) == succeed("evaluate", "run", cwd=place)
-    picture = "photos/test/dark/0.jpg"
-    assert succeed("predict", "fine.safetensors", picture, cwd=place) == succeed("predict", "run", picture, cwd=place)
+    succeed("convert", "run", "converted.safetensors", cwd=place)
+    assert succeed("evaluate", "converted.safetensors", cwd=place) == succeed("evaluate", "run", cwd=place)
+    picture = "photos/test/dark/0.png"
+    assert succeed("predict", "converted.safetensors", picture, cwd=place) == succeed(
+        "predict", "run", picture, cwd=place
+    )
     assert re.search(r"^ +[\d.]+%  light$", succeed("predict", "run", picture, cwd=place), re.MULTILINE)
     succeed("convert", "run", "torch.safetensors", "--format", "torchvision", cwd=place)
     assert load_file(place / "torch.safetensors")["classifier.6.weight"].shape == (2, 16)
 
 
 def test_a_caffemodel_needs_no_conversion(place):
-    output = succeed("predict", CAFFE, "photos/test/dark/0.jpg", cwd=place)
+    output = succeed("predict", CAFFE, "photos/test/dark/0.png", cwd=place)
     assert len(re.findall(r"%  class \d$", output, re.MULTILINE)) == 5
     output = succeed("evaluate", CAFFE, "--dataset", "photos", "--split", "train", cwd=place)
     assert "train, center, step 0, 16 images\ntop-1 error" in output
@@ -88,21 +97,19 @@ def test_evaluate_refuses_other_classes(place):
 
 
 def test_an_exported_net_gives_the_probabilities_that_predict_prints(place):
-    picture = place / "photos" / "test" / "light" / "0.jpg"
-    pixels = np.asarray(Image.open(picture).resize((256, 256), Image.Resampling.BICUBIC, (13, 0, 243, 230)))[None]
-    shares = dict(re.findall(r"([\d.]+)%  (\w+)", succeed("predict", "run", picture, cwd=place)))
-    shares = {name: float(share) for share, name in shares.items()}
+    picture = place / "photos" / "test" / "light" / "0.png"
+    pixels = np.asarray(Image.open(picture).resize((72, 72), Image.Resampling.BICUBIC, (4, 0, 86, 82)))[None]
+    printed = re.findall(r"([\d.]+)%  (\w+)", succeed("predict", "run", picture, cwd=place))
+    expected = {name: float(percentage) for percentage, name in printed}
     succeed("export", "run", "net.onnx", cwd=place)
     succeed("export", "run", "net.stablehlo", cwd=place)
     session = onnxruntime.InferenceSession(str(place / "net.onnx"), providers=["CPUExecutionProvider"])
     assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == ["dark", "light"]
     program = jax.export.deserialize(bytearray((place / "net.stablehlo").read_bytes()))
     for logits in (session.run(["logits"], {"images": pixels})[0], program.call(pixels)):
-        dark, light = np.asarray(jax.nn.softmax(np.asarray(logits)))[0]
-        assert (100 * dark, 100 * light) == (
-            pytest.approx(shares["dark"], abs=0.3),
-            pytest.approx(shares["light"], abs=0.3),
-        )
+        probabilities = np.asarray(jax.nn.softmax(np.asarray(logits)))[0]
+        for label, name in enumerate(("dark", "light")):
+            assert 100 * probabilities[label] == pytest.approx(expected[name], abs=0.3)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +118,9 @@ def test_an_exported_net_gives_the_probabilities_that_predict_prints(place):
         (("convert", f"{TORCH}.pth", "new.safetensors"), 2, "its shapes are those of no named net: give --variant"),
         (("convert", "net.safetensors", "net.safetensors"), 2, "net.safetensors: exists already"),
         (
-            ("convert", "output.txt", "new.safetensors"),
+            ("convert", "notes.txt", "new.safetensors"),
             2,
-            "output.txt: neither a run directory nor a weights file, which ends in",
+            "notes.txt: neither a run directory nor a weights file, which ends in",
         ),
         (("convert", "photos", "new.safetensors"), 1, "photos: no run is here"),
         (
@@ -122,7 +129,7 @@ def test_an_exported_net_gives_the_probabilities_that_predict_prints(place):
             r"net.safetensors: unknown format; name a file ending in .onnx or .sta",
         ),
         (("export", "run", "there.onnx"), 2, "there.onnx: exists already"),
-        (("predict", "renamed.pth", "photos/test/dark/0.jpg"), 1, "renamed.pth: was not written by torch.save"),
+        (("predict", "renamed.pth", "photos/test/dark/0.png"), 1, "renamed.pth: was not written by torch.save"),
         (("train", "--init", "no.safetensors"), 1, "no.safetensors: no such file or directory"),
         (
             ("train", "--init", "net.safetensors", "--variant", "paper"),
