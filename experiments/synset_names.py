@@ -3,9 +3,9 @@
     pip download --no-deps --dest WHEELS torchvision==0.29.1 timm==1.0.31
     python experiments/synset_names.py WHEELS
 
-The names are torchvision's (BSD-3-Clause): the first words that WordNet has for the synsets, but for two that would
-be another's too. torchvision lists them by label. That each belongs to its synset is held against the words that timm
-(Apache-2.0) lists by synset id, and the order of the ids against the labels of TFDS.
+The names are torchvision's (BSD-3-Clause): WordNet's first words for each synset, except for two that would otherwise
+share their name with another. torchvision lists them by label. The script checks each name against the words that timm
+(Apache-2.0) lists by synset id, and the order of the ids against TFDS's labels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zipfile import ZipFile
 import tensorflow_datasets as tfds
 
 OUTPUT = Path(__file__).parent.parent / "alexnet_jax" / "data" / "synset_names.txt"
-TOLD_APART = {"n02012849": "crane bird", "n03710721": "maillot tank suit"}
+DISAMBIGUATED = {"n02012849": "crane bird", "n03710721": "maillot tank suit"}
 HEADER = (
     "# A name for each synset of ILSVRC2012, by its WordNet id, in the order of the labels.\n"
     "# Written by experiments/synset_names.py from torchvision 0.29.1 (BSD-3-Clause); the words are WordNet's.\n"
@@ -50,7 +50,7 @@ def main() -> None:
     assert synsets == sorted(synsets)
     assert len(set(names)) == len(synsets) == 1000
     for synset, name in zip(synsets, names, strict=True):
-        assert name == TOLD_APART.get(synset, words[synset].split(", ")[0]), (synset, name, words[synset])
+        assert name == DISAMBIGUATED.get(synset, words[synset].split(", ")[0]), (synset, name, words[synset])
     OUTPUT.write_text(HEADER + "".join(f"{synset}\t{name}\n" for synset, name in zip(synsets, names, strict=True)))
 
 

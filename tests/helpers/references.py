@@ -1,4 +1,4 @@
-"""The fixtures that reference programs wrote, and the nets and numbers that they were given."""
+"""The values that reference programs computed, and the nets, weights and images that they computed them from."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from alexnet_jax.weights.channels_first import from_channels_first
 
 REFERENCES = Path(__file__).parents[1] / "references"
 
-
 CAFFE, TORCH = ["caffe_alexnet", "caffenet"], ["torchvision", "single_tower"]
 
 
 def reference(name):
+    """The arrays that Caffe or PyTorch computed for a net. ``tests/references/README.md`` lists them."""
     return np.load(REFERENCES / ("caffe" if name in CAFFE else "torch") / f"{name}.npz")
 
 
 def tiny(name) -> ModelConfig:
-    """The judges' small net of the same structure, without dropout."""
+    """The small net of the references with the structure of ``name``, without dropout."""
     model = variant(name)
     features, size = ((8, 16, 12, 12, 8), 67) if name in CAFFE else ((8, 12, 16, 12, 8), 224)
     convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
@@ -33,19 +33,19 @@ def tiny(name) -> ModelConfig:
 
 
 def draw(name, config, seed, batch):
-    """Parameters, images (batch, height, width, RGB) and first pixels as the judge drew them, from the same stream."""
+    """The parameters, the images (batch, height, width, RGB) and the first pixels that the reference program drew."""
     rng = np.random.RandomState(seed)
-    layers, read = {}, 3
+    layers, inputs = {}, 3
     shapes = []
     for number, conv in enumerate(config.convs, start=1):
-        shapes.append((f"conv{number}", (conv.features, read // conv.groups, conv.kernel_size, conv.kernel_size)))
-        read = conv.features
-    read *= list(config.image_sizes())[-1][1] ** 2
+        shapes.append((f"conv{number}", (conv.features, inputs // conv.groups, conv.kernel_size, conv.kernel_size)))
+        inputs = conv.features
+    inputs *= list(config.image_sizes())[-1][1] ** 2
     for layer, width in zip(
         config.dense_names, [*(dense.features for dense in config.dense), config.classes], strict=True
     ):
-        shapes.append((layer, (width, read)))
-        read = width
+        shapes.append((layer, (width, inputs)))
+        inputs = width
     for layer, shape in shapes:
         stddev = 0.01 if layer == "conv1" and name in CAFFE else round(float(np.sqrt(2 / np.prod(shape[1:]))), 4)
         kernel = (stddev * rng.standard_normal(shape)).astype(np.float32)
@@ -58,7 +58,8 @@ def draw(name, config, seed, batch):
     return from_channels_first(layers, config, is_bgr=name in CAFFE), jnp.asarray(images), pixels.ravel()[:8]
 
 
-def difference(found, want):
-    found, want = np.asarray(found), np.asarray(want)
-    assert found.shape == want.shape
-    return np.abs(found - want).max() / np.abs(want).max()
+def difference(found, expected):
+    """The largest difference, as a fraction of the largest expected value."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert found.shape == expected.shape
+    return np.abs(found - expected).max() / np.abs(expected).max()

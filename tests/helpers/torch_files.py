@@ -1,4 +1,4 @@
-"""Files in the formats of torch.save, written without torch."""
+"""Writes files in the formats of ``torch.save``, without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 
 class Global:
-    """A stand-in that pickles as torch's name, and calls to which pickle as calls of that name."""
+    """Pickles as a global of another module. Calls of it pickle as calls of that global."""
 
     def __init__(self, module, name, *arguments):
         self.module, self.name, self.arguments = module, name, arguments
@@ -20,14 +20,14 @@ class Global:
 
 
 class Stored:
-    """A storage of torch: pickled as a persistent identity."""
+    """Pickles as the persistent id of a PyTorch storage."""
 
     def __init__(self, kind, key, elements):
         self.identity = ("storage", Global("torch", f"{kind}Storage"), key, "cpu", elements)
 
 
 class TorchPickler(pickle._Pickler):
-    """Python's own pickler in Python, which lets a test write names that cannot be imported here."""
+    """Python's pickler, which can also write names that cannot be imported here."""
 
     def persistent_id(self, value):
         return value.identity if isinstance(value, Stored) else None

@@ -1,7 +1,7 @@
-"""The nets against the programs that define them: a real Caffe and PyTorch, on the same weights and pixels.
+"""The nets against Caffe and PyTorch, on the same weights and pixels.
 
-The fixtures, how they were drawn and with which versions: judges/README.md. Differences are max |a - b| / max |b|
-within an array; what a mistake would make of each is in that file too.
+``README.md`` has the versions, how inputs were drawn, and how much each likely mistake would change a result.
+Differences are max |a - b| / max |b| within an array.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from tests.helpers.references import CAFFE, TORCH, difference, draw, reference, 
 
 @pytest.mark.parametrize("name", CAFFE + TORCH)
 def test_forward_at_full_size(name):
-    judge, config = reference(name), variant(name)
+    expected, config = reference(name), variant(name)
     params, images, head = draw(name, config, seed=0, batch=2)
-    np.testing.assert_array_equal(head, judge["full/pixels_head"])
+    np.testing.assert_array_equal(head, expected["full/pixels_head"])
     net = AlexNet(config)
     logits, seen = jax.jit(partial(net.apply, mutable="intermediates"))({"params": params}, images)
-    assert difference(logits, judge["full/fc8"]) < 1e-5
+    assert difference(logits, expected["full/fc8"]) < 1e-5
     after_relu = {"conv1": "relu1", "conv2": "relu2", "conv3": "relu3", "conv4": "relu4", "conv5": "relu5"}
     after_relu |= {"fc6": "relu6", "fc7": "relu7"}
-    for key in [key for key in judge if key.startswith("full/probe/") and key.endswith("/values")]:
+    for key in [key for key in expected if key.startswith("full/probe/") and key.endswith("/values")]:
         blob = key.split("/")[2]
         ours = seen["intermediates"][after_relu.get(blob, blob)]
         flat = np.moveaxis(np.asarray(ours), -1, 1).ravel()
         np.testing.assert_allclose(
-            flat[judge[f"full/probe/{blob}/positions"]], judge[key], rtol=1e-4, atol=1e-4 * flat.max()
+            flat[expected[f"full/probe/{blob}/positions"]], expected[key], rtol=1e-4, atol=1e-4 * flat.max()
         )
 
 
-def loss_of(config, images):
+def make_loss(config, images):
     labels = jnp.arange(len(images))
 
     def loss(params):
@@ -65,12 +65,12 @@ def test_gradients_and_five_steps(name):
 
 
 def check_five_steps(name):
-    judge, config = reference("torchvision" if name in TORCH else name), tiny(name)
+    expected, config = reference("torchvision" if name in TORCH else name), tiny(name)
     bgr = name in CAFFE
     params, images, head = draw(name, config, seed=1, batch=6 if bgr else 4)
-    np.testing.assert_array_equal(head, judge["tiny/pixels_head"])
-    gradient = jax.jit(jax.value_and_grad(loss_of(config, images), has_aux=True))
-    if bgr:  # the rates are those at which this net of strong signals learns: judges/README.md
+    np.testing.assert_array_equal(head, expected["tiny/pixels_head"])
+    gradient = jax.jit(jax.value_and_grad(make_loss(config, images), has_aux=True))
+    if bgr:  # README.md explains these rates
         optimizer = make_optimizer(OptimizerConfig(weight_decay=0.5))
         rates = [Rates(jnp.float32(rate), jnp.float32(2 * rate)) for rate in (1e-4, 1e-4, 1e-4, 1e-5, 1e-5)]
     else:
@@ -82,23 +82,23 @@ def check_five_steps(name):
         (loss, logits), gradients = gradient(params)
         losses.append(loss)
         if step == 0:
-            assert difference(logits, judge["tiny/logits"]) < 1e-5
-            check_layers(to_channels_first(gradients, config, is_bgr=bgr), judge, "grad", 1e-5)
+            assert difference(logits, expected["tiny/logits"]) < 1e-5
+            check_layers(to_channels_first(gradients, config, is_bgr=bgr), expected, "grad", 1e-5)
         updates, state = optimizer.update(gradients, state, params, rates=rate)
         params = jax.tree.map(jnp.add, params, updates)
-    np.testing.assert_allclose(losses, judge["tiny/losses"], rtol=1e-5)
-    check_layers(to_channels_first(params, config, is_bgr=bgr), judge, "after", 2e-6)
+    np.testing.assert_allclose(losses, expected["tiny/losses"], rtol=1e-5)
+    check_layers(to_channels_first(params, config, is_bgr=bgr), expected, "after", 2e-6)
 
 
-def check_layers(layers, judge, part, tolerance):
+def check_layers(layers, expected, part, tolerance):
     for name, layer in layers.items():
         for kind, values in layer.items():
-            assert difference(values, judge[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
+            assert difference(values, expected[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
 
 
 @pytest.mark.parametrize("name", CAFFE)
-def test_two_towers_see_what_caffe_sees(name):
-    """Caffe's normalisation reaches over the border between the towers: the devices exchange channels there."""
+def test_two_devices_equal_one_where_normalisation_spans_towers(name):
+    """Caffe normalises across the towers, so the devices exchange channels."""
     model = tiny(name)
     config = dataclasses.replace(
         preset("quickstart"),
@@ -107,24 +107,24 @@ def test_two_towers_see_what_caffe_sees(name):
         augment=AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel"),
     )
     params, images, _ = draw(name, model, seed=1, batch=6)
-    # images as stored are whole numbers: the nearest to the judge's, whatever one device makes of them
+    # Stored images are whole numbers, so these are only close to Caffe's. One device is the reference here.
     stored = jnp.clip(jnp.round(images + 127), 0, 255).astype(jnp.uint8)
     batch = {"image": stored, "label": jnp.arange(6, dtype=jnp.int32)}
     state = create_train_state(config, jax.random.key(0)).replace(params=jax.tree.map(jnp.asarray, params))
-    after = []
+    results = []
     for devices in (1, 2):
         layout = choose_layout(config, devices)
         stepped, metrics = layout.train_step(layout.place(state), batch, jax.random.key(1))
-        after.append((metrics, layout.collect(stepped).opt_state))
-    jax.tree.map(lambda a, b: None if np.abs(b).max() == 0 else check_close(a, b), after[1], after[0])
+        results.append((metrics, layout.collect(stepped).opt_state))
+    jax.tree.map(lambda a, b: None if np.abs(b).max() == 0 else check_close(a, b), results[1], results[0])
 
 
-def check_close(found, want):
-    assert difference(found, want) < 3e-6
+def check_close(found, expected):
+    assert difference(found, expected) < 3e-6
 
 
 @pytest.mark.parametrize("name", CAFFE + TORCH)
-def test_layouts_come_back_exactly(name):
+def test_channels_first_round_trip_is_exact(name):
     config = dataclasses.replace(tiny(name), dropout=Dropout())
     params, _, _ = draw(name, config, seed=3, batch=1)
     again = from_channels_first(to_channels_first(params, config, is_bgr=True), config, is_bgr=True)

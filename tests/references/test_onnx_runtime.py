@@ -1,8 +1,8 @@
 """Caffe's bvlc_alexnet as the ONNX project publishes it, run by ONNX Runtime at full size.
 
-The package onnx brings the graph; its weights, all one number there, become inputs here. Differences are
-max |a - b| / max |b|. Ours are about 1e-6; on the logits, normalisation within the towers would make it 2e-3, the
-order of CaffeNet 3e-2, alpha not divided by the window 0.2 and k = 2 0.6.
+The package onnx has the graph. Its weights are constants, and become inputs here. Differences are max |a - b| / max |b|
+and about 1e-6. Likely mistakes change the logits much more: normalisation within the towers by 2e-3, the order of
+CaffeNet by 3e-2, alpha not divided by the window by 0.2, k = 2 by 0.6.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ GRAPH = Path(onnx.__file__).parent / "backend/test/data/light/light_bvlc_alexnet
 MODEL = variant("caffe_alexnet")
 
 
-def judge_graph() -> onnx.ModelProto:
-    """The graph with its weights as inputs, a batch of two 227-pixel images, and pool5 and fc8 as outputs.
+def bvlc_alexnet_graph() -> onnx.ModelProto:
+    """The graph with its weights and a batch of two 227-pixel images as inputs, and pool5 and fc8 as outputs.
 
-    Of its nodes those that make the weights and the last one, softmax, are left out.
+    The nodes that make the weights and the softmax are removed.
     """
     model = onnx.load(GRAPH)
     sizes = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -52,12 +52,12 @@ def judge_graph() -> onnx.ModelProto:
 
 
 @cache
-def judge():
-    """The graph, ready to run, and weights for it by the names of its inputs."""
-    session = onnxruntime.InferenceSession(judge_graph().SerializeToString(), providers=["CPUExecutionProvider"])
+def session_and_weights():
+    """A session that runs the graph, and random weights by the names of its inputs."""
+    session = onnxruntime.InferenceSession(bvlc_alexnet_graph().SerializeToString(), providers=["CPUExecutionProvider"])
     rng, weights = np.random.default_rng(0), {}
     for value in session.get_inputs()[1:]:
-        stddev = math.sqrt(2 / math.prod(value.shape[1:]))  # signals stay as strong from layer to layer
+        stddev = math.sqrt(2 / math.prod(value.shape[1:]))  # keeps the variance from layer to layer
         if value.name.startswith("conv1"):
             stddev = 0.01  # for pixels of about 60
         weights[value.name] = rng.standard_normal(value.shape, dtype=np.float32) * np.float32(stddev)
@@ -65,26 +65,26 @@ def judge():
 
 
 def reference(images):
-    """What the judge makes of float images (2, 227, 227, RGB): pool5, channels last, and fc8."""
-    session, weights = judge()
+    """ONNX Runtime's pool5, channels last, and fc8 for float images (2, 227, 227, RGB)."""
+    session, weights = session_and_weights()
     pixels = np.ascontiguousarray(images[..., ::-1].transpose(0, 3, 1, 2))
     pool5, fc8 = session.run(None, {"data_0": pixels, **weights})
     return pool5.transpose(0, 2, 3, 1), fc8
 
 
 def our_params():
-    weights = judge()[1]
+    weights = session_and_weights()[1]
     names = [f"conv{number}" for number in range(1, 6)] + list(MODEL.dense_names)
     layers = {name: {"kernel": weights[f"{name}_w_0"], "bias": weights[f"{name}_b_0"]} for name in names}
     return from_channels_first(layers, MODEL, is_bgr=True)
 
 
-def check(found, want):
-    assert found.shape == want.shape
-    assert np.abs(found - want).max() < 1e-5 * np.abs(want).max()
+def check(found, expected):
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-def test_one_device_gives_what_onnx_runtime_gives():
+def test_one_device_equals_onnx_runtime():
     images = 60 * np.random.default_rng(1).standard_normal((2, 227, 227, 3), dtype=np.float32)
     pool5, fc8 = reference(images)
     net = jax.jit(partial(AlexNet(MODEL).apply, mutable="intermediates"))
@@ -93,7 +93,7 @@ def test_one_device_gives_what_onnx_runtime_gives():
     check(logits, fc8)
 
 
-def test_two_towers_give_what_onnx_runtime_gives():
+def test_two_devices_equal_onnx_runtime():
     stored = np.random.default_rng(2).integers(0, 256, (2, 227, 227, 3), dtype=np.uint8)
     statistics = published_statistics(3)
     _, fc8 = reference(stored.astype(np.float32) - np.asarray(statistics.mean))

@@ -1,8 +1,8 @@
-"""Re-draws everything and recomputes the fixtures a second way, in float64 PyTorch functions; prints the differences.
+"""Draws everything again, computes the reference values in float64 with separate code, and prints the differences.
 
-    OMP_NUM_THREADS=1 nice -n 19 torch311/bin/python check_judges.py CAFFE_FOLDER TORCH_FOLDER
+    OMP_NUM_THREADS=1 nice -n 19 torch311/bin/python check_references.py CAFFE_DIRECTORY TORCH_DIRECTORY
 
-It also says how far each likely mistake would move the result ("wrong: ..."), so a test can choose its tolerance.
+It also prints how much each likely mistake would change the result ("wrong: ..."), to choose the tests' tolerances.
 """
 
 import sys

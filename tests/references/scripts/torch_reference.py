@@ -1,22 +1,22 @@
-"""Fixtures from PyTorch, the outside judge of the nets torchvision and single_tower.
+"""Writes the reference values of PyTorch for the nets torchvision and single_tower.
 
-    python torch_judge.py FOLDER
+    python torch_reference.py DIRECTORY
 
-writes into FOLDER
+writes into DIRECTORY
     torchvision.npz               full-size forward, and a tiny net trained for five steps by torch.optim.SGD
     single_tower.npz              full-size forward
     tiny_torchvision.pth          the tiny net before training, saved by torch.save in its zip format
-    tiny_torchvision_legacy.pth   the same in the format before PyTorch 1.6 (its bytes hold memory addresses and so
-                                  differ from run to run, its tensors do not)
-    tiny_torchvision.safetensors  the same by safetensors
+    tiny_torchvision_legacy.pth   the same in the format before PyTorch 1.6 (its bytes contain memory addresses,
+                                  so they differ between runs; its tensors do not)
+    tiny_torchvision.safetensors  the same as safetensors
 
-The two nets differ in their channels only, so the one tiny net, whose channels are its own, stands for both.
-The net is written out here as torchvision's alexnet, with the same state dict, so that torchvision is not needed.
+The two nets differ only in their numbers of channels, so one tiny net with channels of its own stands for both.
+The net is written out here with the state dict of torchvision's alexnet, so that torchvision is not needed.
 
 Versions: Python 3.11.7, torch 2.13.0+cpu, numpy 2.4.6, safetensors 0.8.0. The environment:
     python3 -m venv torch311
     torch311/bin/pip install torch==2.13.0 numpy safetensors
-    OMP_NUM_THREADS=1 nice -n 19 torch311/bin/python torch_judge.py FOLDER
+    OMP_NUM_THREADS=1 nice -n 19 torch311/bin/python torch_reference.py DIRECTORY
 """
 
 import os
@@ -27,8 +27,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-# Each layer's place in the state dict, its outputs, and the standard deviation of its kernel: sqrt(2 / fan_in) to four
-# decimals.
+# The name of each layer in the state dict; then its outputs and the standard deviation of its kernel, sqrt(2 / fan_in)
+# to four decimals.
 PLACES = {
     "conv1": "features.0",
     "conv2": "features.3",
@@ -99,7 +99,7 @@ STEPS = 5
 
 
 class AlexNet(nn.Module):
-    """torchvision.models.AlexNet with free channels."""
+    """torchvision.models.AlexNet with any numbers of channels."""
 
     def __init__(self, layers, dropout=0.5):
         super().__init__()
@@ -135,7 +135,7 @@ class AlexNet(nn.Module):
 
 
 def fill(net, size):
-    """Draw the parameters, then the pixels: one standard_normal call per array, in float64, then to float32."""
+    """Draws the parameters, then the pixels: one standard_normal call per array in float64, cast to float32."""
     rng = np.random.RandomState(size["seed"])
     with torch.no_grad():
         for layer, (_, stddev) in size["layers"].items():
@@ -148,7 +148,7 @@ def fill(net, size):
 
 
 def parameters(net, prefix, gradients=False):
-    """Copies of all parameters or of their gradients, in PyTorch's layout."""
+    """Copies of all parameters or of their gradients, in PyTorch's memory format."""
     out = {}
     for layer, place in PLACES.items():
         module = net.get_submodule(place)
@@ -158,7 +158,7 @@ def parameters(net, prefix, gradients=False):
 
 
 def probe(blob):
-    """Mean and standard deviation, and the values at 16 positions spread evenly over the flattened NCHW blob."""
+    """Mean, standard deviation, and the values at 16 evenly spaced positions of the flattened NCHW blob."""
     flat = blob.detach().numpy().ravel()
     positions = np.arange(16) * (flat.size - 1) // 15
     wide = flat.astype(np.float64)
@@ -212,7 +212,7 @@ def write_samples(folder):
     legacy = os.path.join(folder, "tiny_torchvision_legacy.pth")
     torch.save(state, legacy, _use_new_zipfile_serialization=False)
     with open(os.path.join(folder, "tiny_torchvision.safetensors"), "wb") as file:
-        file.write(safetensors.torch.save(state))  # save_file would make it readable by its owner only
+        file.write(safetensors.torch.save(state))  # save_file would make the file readable by its owner only
 
 
 def main():

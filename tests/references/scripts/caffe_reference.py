@@ -1,18 +1,18 @@
-r"""Fixtures from a real Caffe, the outside judge of the nets caffe_alexnet and caffenet.
+r"""Writes the reference values of Caffe for the nets caffe_alexnet and caffenet.
 
-    python caffe_judge.py FOLDER
+    python caffe_reference.py DIRECTORY
 
-writes into FOLDER
+writes into DIRECTORY
     caffe_alexnet.npz, caffenet.npz   full-size forward, and a tiny net trained for five steps by Caffe's SGDSolver
     tiny_caffe_alexnet.caffemodel     the tiny caffe_alexnet before training, as net.save writes it
-    tiny_caffe_alexnet_v1.caffemodel  the same in the old format: V1LayerParameter, blobs of num/channels/height/width
-    tiny_mean.binaryproto             a mean image, BlobProto of 1x3x67x67
+    tiny_caffe_alexnet_v1.caffemodel  the same in the V1 format: V1LayerParameter, blobs of num/channels/height/width
+    tiny_mean.binaryproto             a mean image, a BlobProto of 1x3x67x67
 
 Versions: Python 3.9.18, kendryte-caffe 1.0.0.20210829 (Caffe 1.0.0), numpy 1.23.5, protobuf 3.20.3. The environment:
     python3.9 -m venv caffe39
     caffe39/bin/pip install kendryte-caffe==1.0.0.20210829 "numpy<1.24" "protobuf<3.21" "scikit-image<0.20" six
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 GLOG_minloglevel=2 nice -n 19 \\
-        caffe39/bin/python caffe_judge.py FOLDER
+        caffe39/bin/python caffe_reference.py DIRECTORY
 """
 
 import os
@@ -25,7 +25,7 @@ from caffe import layers as L
 from caffe import params as P
 from caffe.proto import caffe_pb2
 
-# Each layer's outputs, and the standard deviation of its kernel: sqrt(2 / fan_in) to four decimals, but 0.01 in conv1.
+# Outputs of each layer and the standard deviation of its kernel: sqrt(2 / fan_in) to four decimals, but 0.01 in conv1.
 FULL = {
     "batch": 2,
     "side": 227,
@@ -76,7 +76,7 @@ V1_TYPES = {
 
 
 def make_proto(name, size):
-    """The net as a NetParameter. ReLU works in place, so that the blobs conv1..fc7 hold what comes after it."""
+    """The net as a NetParameter. ReLU works in place, so the blobs conv1..fc7 are its outputs."""
     net = caffe.NetSpec()
     net.data = L.Input(shape={"dim": [size["batch"], 3, size["side"], size["side"]]})
     net.label = L.Input(shape={"dim": [size["batch"]]})
@@ -103,14 +103,14 @@ def make_proto(name, size):
 
 
 def write_text(message):
-    """Write a message to a temporary text file, since pycaffe reads nets and solvers from files only."""
+    """Writes a message to a temporary text file. pycaffe reads nets and solvers from files only."""
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt", delete=False) as file:
         file.write(str(message))
     return file.name
 
 
 def fill(net, size):
-    """Draw the parameters, then the pixels: one standard_normal call per array, in float64, then to float32."""
+    """Draws the parameters, then the pixels: one standard_normal call per array in float64, cast to float32."""
     rng = np.random.RandomState(size["seed"])
     for layer, (_, stddev) in size["layers"].items():
         kernel, bias = net.params[layer]
@@ -123,7 +123,7 @@ def fill(net, size):
 
 
 def parameters(net, prefix, attribute):
-    """Copies of all parameters (attribute "data") or of their gradients ("diff"), in Caffe's layout."""
+    """Copies of all parameters (attribute "data") or of their gradients ("diff"), in Caffe's memory format."""
     return {
         f"{prefix}/{layer}/{kind}": getattr(blob, attribute).copy()
         for layer, blobs in net.params.items()
@@ -132,7 +132,7 @@ def parameters(net, prefix, attribute):
 
 
 def probe(blob):
-    """Mean and standard deviation, and the values at 16 positions spread evenly over the flattened NCHW blob."""
+    """Mean, standard deviation, and the values at 16 evenly spaced positions of the flattened NCHW blob."""
     flat = blob.data.ravel()
     positions = np.arange(16) * (flat.size - 1) // 15
     wide = flat.astype(np.float64)
@@ -152,7 +152,7 @@ def full_forward(name):
 
 
 def make_solver(name):
-    """Caffe's usual 0.01 and 0.0005 diverge here: the pixels that make LRN count make the gradients large as well."""
+    """Caffe's usual rate 0.01 and decay 0.0005 diverge here, because pixels large enough for LRN make large gradients."""
     settings = caffe_pb2.SolverParameter(
         base_lr=1e-4,
         momentum=0.9,
@@ -193,7 +193,7 @@ def tiny_training(name):
 
 
 def to_v1(net, proto):
-    """The net and its parameters as Caffe wrote them in 2014: `layers`, and blobs that always have four sizes."""
+    """The net and its parameters as Caffe wrote them in 2014: field `layers`, and blobs that always have four axes."""
     old = caffe_pb2.NetParameter(name=proto.name)
     for layer in proto.layer:
         if layer.type == "Input":
@@ -226,7 +226,7 @@ def write_samples(folder):
     old = os.path.join(folder, "tiny_caffe_alexnet_v1.caffemodel")
     with open(old, "wb") as file:
         file.write(to_v1(net, proto).SerializeToString())
-    other.copy_from(old)  # Caffe itself must read the old file back to the same parameters
+    other.copy_from(old)  # Caffe must read the V1 file back to the same parameters
     drawn, read = parameters(net, "", "data"), parameters(other, "", "data")
     assert all(np.array_equal(drawn[key], read[key]) for key in drawn)
 
