@@ -1,4 +1,4 @@
-"""The named runs, each a value with its command, what it needs and what it reaches."""
+"""The named runs, each a config with its source, its command and its published results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from alexnet_jax.variants import caffe_alexnet, original, paper, small, torchvis
 
 
 def quickstart() -> TrainConfig:
-    """The small two-tower net on 5,000 photos of CIFAR-10 that come with the package.
+    """The small two-tower net on 5,000 photos of CIFAR-10 that are part of the package.
 
-    ``alexnet train``: some minutes on two CPU cores.
+    ``alexnet train`` runs it, in a few minutes on two CPU cores.
     """
     return TrainConfig(
         model=small(),
@@ -29,9 +29,9 @@ def quickstart() -> TrainConfig:
 
 
 def cifar10() -> TrainConfig:
-    """The small two-tower net on all 50,000 training photos of CIFAR-10, with a twentieth held out to time the rate.
+    """The small two-tower net on the 50,000 training photos of CIFAR-10, 5% of them held out for the schedule.
 
-    ``alexnet train --preset cifar10``, where TFDS has ``cifar10`` prepared as ArrayRecord: an hour or more on
+    ``alexnet train --preset cifar10`` runs it. It needs TFDS's ``cifar10`` in ArrayRecord format and an hour or more on
     two CPU cores.
     """
     return replace(
@@ -64,7 +64,7 @@ def photos() -> TrainConfig:
 
 
 def stored_size(model: ModelConfig) -> int:
-    """Side in pixels of the images to store for crops of ``model``'s size: 256 for 224 (paper, section 2) and 227."""
+    """Side in pixels of the stored images for ``model``: 256 for crops of 224 (paper, section 2) and of 227."""
     return 256 if model.image_size == 227 else round(model.image_size * 256 / 224)
 
 
@@ -72,11 +72,11 @@ _IMAGENET = DataConfig(dataset="imagenet2012_256", image_size=256, test_split="v
 
 
 def imagenet_paper() -> TrainConfig:
-    """The recipe as the paper prints it, sections 4 and 5.
+    """The recipe as the paper prints it (sections 4 and 5).
 
-    Batch 128, about 90 epochs, one rate for all layers, divided by ten when the validation error stops improving,
-    three times at most; the mean image subtracted; colour noise along the components of the colours, whose text
-    multiplies by eigenvalues. Published for such a net: errors of 40.7 / 18.2 with ten crops.
+    Batch 128, about 90 epochs, and one learning rate for all layers. The rate is divided by 10 when the validation
+    error stops improving, at most three times. The mean image is subtracted. Colour noise is scaled by eigenvalues.
+    Published top-1 / top-5 errors with ten crops: 40.7% / 18.2%.
     """
     return TrainConfig(
         model=paper(),
@@ -86,11 +86,12 @@ def imagenet_paper() -> TrainConfig:
 
 
 def imagenet_original() -> TrainConfig:
-    """The run behind the paper's figures: the authors' layer file 145, its logs, and their later code's data provider.
+    """The run behind the paper's results: the authors' layer file 145, its logs, and the data code of cuda-convnet2.
 
-    The weights' rate drops at epochs 25, 51 and 79 and the biases' stays at twice its first value; conv1 slows down at
-    67 and stands still from 72; the noise ends at 67; 32 images share a crop; the centre of the mean image is
-    subtracted from every crop. Published: errors of 40.66 / 18.21 with ten crops.
+    The rate of the weights drops at epochs 25, 51 and 79. The rate of the biases stays at twice the initial rate of the
+    weights. conv1 slows down at epoch 67 and is frozen from epoch 72. Colour noise ends at epoch 67. 32 images share
+    a crop position. The centre of the mean image is subtracted from every crop.
+    Published top-1 / top-5 errors with ten crops: 40.66% / 18.21%.
     """
     return TrainConfig(
         model=original(),
@@ -109,8 +110,8 @@ def imagenet_original() -> TrainConfig:
 def imagenet_caffe() -> TrainConfig:
     """Caffe's recipe for bvlc_alexnet (BVLC/caffe, models/bvlc_alexnet/solver.prototxt and train_val.prototxt).
 
-    Batch 256, the rate divided by ten every 100,000 steps, biases at twice the weights' rate and without decay,
-    no colour noise. Published: 57.1% / 80.2% of the validation images right, so errors of 42.9 / 19.8, centre crop.
+    Batch 256. The rate is divided by 10 every 100,000 steps. Biases have twice the rate of the weights and no decay.
+    No colour noise. Published top-1 / top-5 accuracy with the centre crop: 57.1% / 80.2%, errors of 42.9% / 19.8%.
     """
     return TrainConfig(
         model=caffe_alexnet(),
@@ -127,9 +128,10 @@ def imagenet_caffe() -> TrainConfig:
 def imagenet_torchvision() -> TrainConfig:
     """The recipe of torchvision's reference training for its alexnet (references/classification).
 
-    Batch 256, weight decay 1e-4 on everything, the rate divided by ten every 30 epochs and outside the velocity;
-    parts of 8% to 100% of an image, resized. Those are parts of the stored centre square here, and of the whole photo
-    there. Published: 56.522% / 79.066% of the validation images right, so errors of 43.48 / 20.93, centre crop.
+    Batch 256 and weight decay 1e-4 on all parameters. The rate is divided by 10 every 30 epochs and is outside the
+    velocity. Boxes of 8% to 100% of an image are resized; torchvision takes them from the full photo, and this recipe
+    from the stored centre square. Published top-1 / top-5 accuracy with the centre crop: 56.522% / 79.066%, errors of
+    43.48% / 20.93%.
     """
     return TrainConfig(
         model=torchvision(),
@@ -151,7 +153,7 @@ _ALL: tuple[Callable[[], TrainConfig], ...] = (
     imagenet_torchvision,
 )
 PRESETS = {make.__name__: make for make in _ALL}
-"""Each named run by its name."""
+"""The functions that make the named runs."""
 
 
 def preset(name: str) -> TrainConfig:

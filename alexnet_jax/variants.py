@@ -1,8 +1,8 @@
-"""The named nets, each a value with its source. A new published AlexNet is a new value here, not a new class.
+"""The named nets, each a config with its source. A new published AlexNet is a new function here.
 
-"Texts" 000 to 004 are the five tutorials that this project began from. 000: a Chinese layer-by-layer walk with code
-for 227-pixel images; 001: notes on computer vision; 002: a retelling of Dive into Deep Learning's chapter; 003: an
-explanation of the layers, without code; 004: a PyTorch implementation with its printed layer table.
+"Texts" 000 to 004 are five tutorials that this project started from. 000: a Chinese layer-by-layer explanation with
+code for 227-pixel images. 001: notes on computer vision. 002: a summary of the chapter in Dive into Deep Learning. 003:
+an explanation of the layers, without code. 004: a PyTorch implementation with its layer table.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _RELU_NORM_POOL: tuple[Operation, ...] = ("relu", "local_response_norm", "max_po
 
 
 def paper() -> ModelConfig:
-    """Two towers as the paper prints them: sections 3.1 to 3.5 and 4.2, Figure 2, first values of section 5.
+    """Two towers, as the paper prints them: sections 3.1 to 3.5 and 4.2, Figure 2, initial values of section 5.
 
-    224-pixel crops without padding give 55 x 55 only if the last window hangs over the edge, so it does here too.
-    Normalisation stays inside a tower: the paper's GPUs had no link at these layers.
+    224-pixel crops without padding give 55 x 55 outputs only if the last window extends past the edge, as it does here.
+    Normalisation stays inside a tower, because the paper's GPUs did not communicate at these layers.
     """
     return ModelConfig(
         convs=(
@@ -35,11 +35,11 @@ def paper() -> ModelConfig:
 
 
 def original() -> ModelConfig:
-    """The net behind the paper's figures: the authors' layer file 145, released in 2025.
+    """The net behind the paper's results: the authors' layer file 145, released in 2025.
 
-    Against the paper's text: the first and last pooling come before ReLU, the first normalisation too;
-    alpha is divided by the window; an unpublished spatial normalisation follows the second layer's;
-    the first weights of conv3 to conv5 are three times wider.
+    Differences from the paper's text: the first normalisation and the first and last pooling come before ReLU. Alpha is
+    divided by the window size. An unpublished spatial normalisation follows the normalisation of the second layer. The
+    initial weights of conv3 to conv5 have three times the standard deviation.
     """
     printed = paper()
     conv1, conv2, conv3, conv4, conv5 = printed.convs
@@ -58,11 +58,11 @@ def original() -> ModelConfig:
 
 
 def small() -> ModelConfig:
-    """Two towers for 32-pixel images, of which it sees 28-pixel crops: this project's own, for a first run on a CPU.
+    """Two towers for 28-pixel crops of 32-pixel images: this project's own net, for a first run on a CPU.
 
-    The towers and links of ``paper`` with a fraction of the channels and with kernels that fit small images.
-    Normalisation follows pooling, as in CaffeNet, since it then has a quarter of the pixels to do. The first weights
-    have a variance of two over the inputs of a unit, which keeps ReLU units in one range from layer to layer.
+    The towers and connections of ``paper``, with fewer channels and with kernels for small images. Normalisation
+    follows pooling, as in CaffeNet, because there are fewer pixels then. The initial weights of most layers have the
+    variance 2 / inputs (He et al., 2015), which keeps the range of the activations from layer to layer.
     """
     then: tuple[Operation, ...] = ("relu", "max_pool", "local_response_norm")
     return ModelConfig(
@@ -83,7 +83,7 @@ def small() -> ModelConfig:
 
 
 def _caffe(bias: float, then: tuple[Operation, ...]) -> ModelConfig:
-    """What Caffe's two nets share: ``paper`` at 227 pixels with Caffe's normalisation, pooling and first weights."""
+    """``paper`` at 227 pixels with the normalisation, pooling and initial weights of Caffe's two nets."""
     return ModelConfig(
         convs=(
             ConvConfig(96, 11, stride=4, then=then),
@@ -103,8 +103,9 @@ def _caffe(bias: float, then: tuple[Operation, ...]) -> ModelConfig:
 def caffe_alexnet() -> ModelConfig:
     """Caffe's bvlc_alexnet (BVLC/caffe, models/bvlc_alexnet): the paper's order of layers at 227 pixels.
 
-    Against ``paper``: k = 1 and alpha over the window, whose reach crosses the border between the towers; biases that
-    the paper sets to 1 begin at 0.1, and fc6 and fc7 with half the width; dropout is made up for in training.
+    Differences from ``paper``: normalisation has k = 1, divides alpha by the window size and crosses the border between
+    the towers. Biases that start at 1 in the paper start at 0.1. The initial weights of fc6 and fc7 have half the
+    standard deviation. Dropout is inverted. Pooling rounds up.
     """
     return _caffe(bias=0.1, then=_RELU_NORM_POOL)
 
@@ -112,14 +113,14 @@ def caffe_alexnet() -> ModelConfig:
 def caffenet() -> ModelConfig:
     """Caffe's CaffeNet (BVLC/caffe, models/bvlc_reference_caffenet): pooling before normalisation, biases of 1.
 
-    Text 000 describes this order. It calls the normalisation "BN" and lets conv2 and conv4 read both towers,
-    which neither Caffe nor the paper does; its sizes (227, and 6 x 6 from 13) are those of this net.
+    Text 000 describes this order and these sizes (227, and 6 x 6 from 13). It calls the normalisation "BN" and lets
+    conv2 and conv4 read both towers, which neither Caffe nor the paper does.
     """
     return _caffe(bias=1.0, then=("relu", "max_pool", "local_response_norm"))
 
 
 def _pytorch(features: tuple[int, int, int, int, int], image_size: int = 224, padding: int = 2) -> ModelConfig:
-    """One tower in the style of torchvision: no normalisation, dropout before fc6 and fc7, PyTorch's first weights."""
+    """One tower as in torchvision: no normalisation, dropout before fc6 and fc7, PyTorch's initial weights."""
     first, second, *rest = features
     return ModelConfig(
         convs=(
@@ -139,17 +140,17 @@ def _pytorch(features: tuple[int, int, int, int, int], image_size: int = 224, pa
 def single_tower() -> ModelConfig:
     """The paper's channels in one tower without normalisation: texts 001, 002 and 004, at 224 pixels, padding 2.
 
-    Text 004's code is this net; the weights it loads are of ``torchvision`` and do not fit. Text 001 puts the output
-    size where the kernel belongs; text 002's code pads nothing, reaches 5 x 5 and then fails at its 6 x 6 layer, and
-    has dropout after fc6 and fc7: this is the nearest net that runs.
+    The code of text 004 is this net, but the weights that it loads are those of ``torchvision`` and do not fit. Text
+    001 uses the output size in place of the kernel size. The code of text 002 has no padding, reaches 5 x 5, fails at
+    its layer for 6 x 6, and has dropout after fc6 and fc7. This is the nearest net that runs.
     """
     return _pytorch((96, 256, 384, 384, 256))
 
 
 def torchvision() -> ModelConfig:
-    """Torchvision's alexnet, the single tower of "One weird trick" (Krizhevsky 2014): 64-192-384-256-256 channels.
+    """Torchvision's alexnet, the single tower of "One weird trick" (Krizhevsky, 2014): 64-192-384-256-256 channels.
 
-    The net of the weights that text 004 names.
+    The weights that text 004 loads belong to this net.
     """
     return _pytorch((64, 192, 384, 256, 256))
 
@@ -157,7 +158,7 @@ def torchvision() -> ModelConfig:
 def single_tower_227() -> ModelConfig:
     """96-192-384-256-256 channels in one tower at 227 pixels without padding: the code of text 000.
 
-    The text around that code describes ``caffenet`` instead.
+    The prose of that text describes ``caffenet`` instead.
     """
     return _pytorch((96, 192, 384, 256, 256), image_size=227, padding=0)
 
@@ -165,7 +166,7 @@ def single_tower_227() -> ModelConfig:
 def d2l() -> ModelConfig:
     """The AlexNet of the book Dive into Deep Learning (d2l.ai), for grey images: padding 1, 5 x 5 pixels before fc6.
 
-    Dropout follows fc6 and fc7. The book draws its first weights by Xavier's rule; here they are PyTorch's.
+    Dropout follows fc6 and fc7. The book uses Xavier initialisation; the initial weights here are PyTorch's.
     """
     net = _pytorch((96, 256, 384, 384, 256), padding=1)
     return replace(net, classes=10, channels=1, dropout=Dropout(scaled_in="training"))
@@ -174,17 +175,17 @@ def d2l() -> ModelConfig:
 def slim_v2() -> ModelConfig:
     """TF-Slim's alexnet_v2: 64-192-384-384-256 channels at 224 pixels without padding, so 54, 26, 12 and 5 pixels.
 
-    Dropout follows fc6 and fc7. Slim writes the dense layers as convolutions and draws by Xavier's rule; the
-    first weights here are PyTorch's.
+    Dropout follows fc6 and fc7. TF-Slim writes the dense layers as convolutions and uses Xavier initialisation; the
+    initial weights here are PyTorch's.
     """
     net = _pytorch((64, 192, 384, 384, 256), padding=0)
     return replace(net, dropout=Dropout(scaled_in="training"))
 
 
 def one_gpu() -> ModelConfig:
-    """The paper's one-GPU net for comparison (section 3.2): the authors' layer file 145-half.
+    """The one-GPU net that the paper compares with (section 3.2): the authors' layer file 145-half.
 
-    Half of ``original``'s channels in conv1 to conv4 and all of them in conv5, in one tower, with its order of layers.
+    One tower with the order of layers of ``original``, half of its channels in conv1 to conv4, and all in conv5.
     """
     both = original()
     features = (48, 128, 192, 192, 256)
@@ -210,26 +211,26 @@ def _cifar10(then: tuple[Operation, ...], activation: Operation = "relu") -> Mod
 
 
 def cifar10_plain() -> ModelConfig:
-    """The four-layer CIFAR-10 net of 13% test error without normalisation (section 3.3; Figure 1's solid line).
+    """The four-layer CIFAR-10 net without normalisation, with 13% test error in the paper (section 3.3, Figure 1).
 
-    After cuda-convnet's example layers-conv-local-13pct on 24-pixel crops. Its third and fourth layers are locally
-    connected, a kernel for each pixel; here they are convolutions and share their kernels.
+    Based on cuda-convnet's example layers-conv-local-13pct for 24-pixel crops. The third and fourth layers are locally
+    connected there, with one kernel for each pixel. Here they are convolutions.
     """
     return _cifar10(("relu", "max_pool"))
 
 
 def cifar10_norm() -> ModelConfig:
-    """``cifar10_plain`` with local response normalisation, which brings 13% down to 11% (section 3.3).
+    """``cifar10_plain`` with local response normalisation, which reduces 13% to 11% in the paper (section 3.3).
 
-    After cuda-convnet's example layers-conv-local-11pct, with the same difference as ``cifar10_plain``.
+    Based on cuda-convnet's example layers-conv-local-11pct, with the same difference as ``cifar10_plain``.
     """
     return _cifar10(_RELU_NORM_POOL)
 
 
 def cifar10_tanh() -> ModelConfig:
-    """``cifar10_plain`` with tanh for ReLU: Figure 1's dashed line.
+    """``cifar10_plain`` with tanh in place of ReLU: the dashed line of Figure 1.
 
-    The figure's net is not among the published layer files; this one has the layers of its ReLU partner.
+    The net of the figure is not among the published layer files. This one has the layers of ``cifar10_plain``.
     """
     return _cifar10(("tanh", "max_pool"), activation="tanh")
 
@@ -251,7 +252,7 @@ _ALL: tuple[Callable[[], ModelConfig], ...] = (
     small,
 )
 VARIANTS = {make.__name__: make for make in _ALL}
-"""Each named net by its name."""
+"""The functions that make the named nets."""
 
 
 def variant(name: str) -> ModelConfig:

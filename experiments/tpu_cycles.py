@@ -1,11 +1,10 @@
-"""What a TPU's compiler expects a training step to cost, asked on a machine that has none.
+"""A TPU compiler's estimate of a training step, on a machine without a TPU.
 
     uv run --extra tpu python experiments/tpu_cycles.py
 
-compiles the whole step of ``paper`` at batch 256 in bfloat16 for one v5e chip, in plain forms of its layers and in
-ours, prints what the compiler expects, and keeps it in experiments/results/tpu_cycles.md. ``--forms`` names others of
-``FORMS``; ``--variant`` and ``--batch_size`` choose another step, which is printed only. Nothing runs: all figures are
-estimates.
+compiles the training step of ``paper`` at batch 256 in bfloat16 for one v5e chip, once for each form in ``STEPS``,
+prints the compiler's estimates and stores them in experiments/results/tpu_cycles.md. ``--steps`` selects forms;
+``--variant`` and ``--batch_size`` choose another step, which is only printed. Nothing runs on a TPU.
 """
 
 from __future__ import annotations
@@ -19,13 +18,11 @@ import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -35,126 +32,56 @@ from jax.experimental import topologies
 from alexnet_jax import variants
 from alexnet_jax.bench.net import bench_config
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.data import augment
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
-from alexnet_jax.ops import layers
+from alexnet_jax.ops.backends import FORMS, PLAIN, use_forms
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.training.steps import train_step
 
 FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
 PAGE = FIGURES.with_suffix(".md")
+PLATFORM = "tpu"
 ENVIRONMENT = {
-    "TPU_SKIP_MDS_QUERY": "1",  # or libtpu looks for the machine that it runs on
+    "TPU_SKIP_MDS_QUERY": "1",  # keeps libtpu from asking for the machine's metadata
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
 
-HEAD = """# A training step on a TPU, as its compiler estimates it
+HEAD = """# A training step on a TPU, estimated by its compiler
 
-Written by `uv run --extra tpu python experiments/tpu_cycles.py`. Nothing ran: these are the estimates of libtpu's
-compiler for one v5e chip, whole training step of `{variant}`, batch {batch_size}, bfloat16. Its 197 TFLOP/s on
-four units of 128 by 128 are some 1,500 million cycles in a second. Each form differs from ours in what its line says.
+Written by `uv run --extra tpu python experiments/tpu_cycles.py`. **Nothing ran on a TPU.** All figures are estimates of
+libtpu's compiler for one v5e chip: the training step of `{variant}`, batch {batch_size}, bfloat16. 197 TFLOP/s on four
+units of 128 by 128 are about 1,500 million cycles a second. The last column says which libtpu gave the estimate, when.
 
-- *cycles*: the sum of `estimated_cycles` over all operations of the compiled step, in millions. A loop's body counts
-  once.
-- *loops run out*: the same with each loop's body as often as the loop turns.
-- *accessed*: gigabytes, as the compiler's cost analysis gives them.
-- *no estimate*: gigabytes read and written by large operations for which the compiler gives no estimate, and which so
-  count nothing in either sum; the gradient of max-pooling is one.
+- *cycles*: the sum of `estimated_cycles` over all operations of the compiled step, in millions. The body of a loop
+  counts once.
+- *with loops*: the same, with the body of a loop counted as often as it runs.
+- *accessed*: gigabytes, by the compiler's cost analysis.
+- *no estimate*: gigabytes read and written by large operations without an estimate, which count nothing in the sums.
+  The gradient of max-pooling is one.
 """
 
 
-def norm_in_float32(images: jax.Array, config: Any, towers: int) -> jax.Array:
-    """The product with a band, with the gradient that JAX finds."""
-    return layers._divide(images, config, layers._band_sum(layers._squares(images), config.size, towers, images.dtype))
-
-
-def apart(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> jax.Array:
-    parts = zip(jnp.split(images, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-    return jnp.concatenate([convolve(*part, config, 1) for part in parts], -1)
-
-
-def as_dense(images: jax.Array, kernel: jax.Array, config: Any, groups: int) -> jax.Array:
-    """One convolution of all channels, whose kernel is zero between groups."""
-    parts = jnp.split(kernel, groups, -1)
-    rows = [
-        jnp.concatenate([part if row == column else jnp.zeros_like(part) for column in range(groups)], -1)
-        for row, part in enumerate(parts)
-    ]
-    return convolve(images, jnp.concatenate(rows, 2), config, 1)
-
-
-def by_depth(images: jax.Array, kernel: jax.Array, config: Any) -> jax.Array:
-    """A convolution with a stride as one without, of blocks of pixels, in rows and columns, as channels."""
-    stride, window = config.stride, config.kernel_size
-    taps = -(-window // stride)
-    batch, size, _, channels = images.shape
-    before, after = layers._paddings(images, config)[0]
-    blocks = (size + before + after - window) // stride + taps
-    padding = (before, blocks * stride - before - size)
-    images = jnp.pad(images, [(0, 0), padding, padding, (0, 0)])
-    images = images.reshape(batch, blocks, stride, blocks, stride, channels).swapaxes(2, 3)
-    kernel = jnp.pad(kernel, [(0, taps * stride - window)] * 2 + [(0, 0)] * 2)
-    kernel = kernel.reshape(taps, stride, taps, stride, channels, -1).swapaxes(1, 2)
-    images = images.reshape(batch, blocks, blocks, -1)
-    kernel = kernel.reshape(taps, taps, stride**2 * channels, -1)
-    return layers._convolution(images, kernel, (1, 1), [(0, 0), (0, 0)])
-
-
-@jax.custom_jvp
-def add_bias_by_ones(sums: jax.Array, bias: jax.Array) -> jax.Array:
-    return sums + bias
-
-
-@add_bias_by_ones.defjvp
-def _add_bias_tangent(primals: Any, tangents: Any) -> Any:
-    """The gradient of the bias is a product with ones."""
-    ones = jnp.ones((*primals[0].shape[:-1], 1), jnp.bfloat16)
-    spread = jnp.matmul(ones, tangents[1][None].astype(jnp.bfloat16), preferred_element_type=jnp.float32)
-    return sum(primals), tangents[0] + spread
-
-
-convolve = layers._convolve_at_once
-ROWS_AND_COLUMNS = {"_convolve_in_blocks": by_depth}
-PIXELS = {"_convolve_in_blocks": partial(convolve, groups=1)}
-WINDOW = {"_norm_by_product": layers._norm_by_window}
-SLICES = {"_squares_by_products": augment._squares_by_slices}
-
-
 @dataclass(frozen=True)
-class Form:
-    """A way of writing the step: what it puts in the place of which private functions."""
+class Step:
+    """A form of the training step."""
 
     text: str
-    layers: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    augment: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """How it differs from the step as it is."""
+    forms: dict[str, str] = field(default_factory=dict)
+    """Arguments of ``use_forms`` beyond the TPU forms."""
     options: dict[str, str] = field(default_factory=dict)
-    """What it asks of the compiler."""
+    """Options of the compiler."""
 
 
-FORMS = {
-    "ours": Form("as in `alexnet_jax`"),
-    "plain": Form(
-        "conv1 of pixels, normalisation by `reduce_window`, crops by `dynamic_slice`", PIXELS | WINDOW, SLICES
-    ),
-    "pixels": Form("conv1 of pixels, not of blocks of four in a row", PIXELS),
-    "window": Form("normalisation by `reduce_window`", WINDOW),
-    "slices": Form("crops by `dynamic_slice`", {}, SLICES),
-    "joined": Form("normalisation with towers side by side", {"_norm_by_product": layers._norm_by_band}),
-    "float32": Form("normalisation's gradient left to JAX", {"_norm_by_band": norm_in_float32}),
-    "again": Form(
-        "the same, computed again for the gradient",
-        {"_norm_by_band": jax.checkpoint(norm_in_float32, static_argnums=(1, 2))},
-    ),
-    "apart": Form("groups as separate convolutions", {"_convolve_at_once": apart}),
-    "dense": Form("groups as one convolution of all channels", {"_convolve_at_once": as_dense}),
-    "depth": Form("conv1 of blocks of four by four pixels", ROWS_AND_COLUMNS),
-    "separable": Form("max-pooling by rows and columns", {"_max_pool_at_once": layers._max_pool}),
-    "ones": Form("gradients of biases as products with ones", {"add_bias": add_bias_by_ones}),
-    "vmem32": Form(
-        "32 MiB for the windows of an operation, not 16", options={"xla_tpu_scoped_vmem_limit_kib": "32768"}
-    ),
+OPERATIONS = tuple(operation.__name__ for operation, forms in FORMS.items() if PLATFORM in forms)
+STEPS = {
+    "ours": Step("the forms for a TPU"),
+    "plain": Step("plain forms of all operations", dict.fromkeys(OPERATIONS, PLAIN)),
+    **{f"plain_{name}": Step(f"plain form of `{name}`", {name: PLAIN}) for name in OPERATIONS},
+    "pool_for_cpu": Step("max-pooling in its form for a CPU: rows, then columns", {"max_pool": "cpu"}),
+    "vmem32": Step("32 MiB of scratch memory for an operation, not 16", {}, {"xla_tpu_scoped_vmem_limit_kib": "32768"}),
 }
+DEFAULT = ("ours", "plain", *(f"plain_{name}" for name in OPERATIONS))
 
 
 @dataclass(frozen=True)
@@ -164,26 +91,26 @@ class Operation:
     name: str
     kind: str
     source: str
-    """What it, or the last operation fused into it, was called in JAX."""
+    """The name in JAX of the operation, or of the last one that was fused into it."""
     shape: str
     operands: tuple[str, ...]
     cycles: int | None
     called: dict[str, str]
-    """The computations that it runs, by their part in it."""
+    """The body and the condition of a loop."""
 
 
 def operations(text: str) -> dict[str, list[Operation]]:
-    """The operations of each computation of a compiled program; the main one is called ENTRY."""
+    """The operations of each computation of a compiled program. The main computation is called ENTRY."""
     found: dict[str, list[Operation]] = {}
-    here: list[Operation] = []
+    current: list[Operation] = []
     for line in text.splitlines():
         if start := re.match(r"(ENTRY )?%([\w.\-]+) \(.*\{$", line):
-            here = found.setdefault("ENTRY" if start[1] else start[2], [])
+            current = found.setdefault("ENTRY" if start[1] else start[2], [])
         elif parts := re.match(r"\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\) |\S+ )([\w\-]+)\((.*?)\)(?:,|$)(.*)", line):
             name, shape, kind, operands, rest = parts.groups()
             cycles = re.search(r'"estimated_cycles":"(\d+)"', rest)
             source = re.search(r'op_name="([^"]*)"', rest)
-            here.append(
+            current.append(
                 Operation(
                     name,
                     kind,
@@ -197,8 +124,8 @@ def operations(text: str) -> dict[str, list[Operation]]:
     return found
 
 
-def turns(condition: list[Operation], text: str) -> int:
-    """How often a loop turns that counts from 0 up to a constant."""
+def iterations(condition: list[Operation], text: str) -> int:
+    """How often a loop runs that counts from 0 up to a constant."""
     limits = [re.search(rf"%{re.escape(step.name)} = s32\[\]\S* constant\((\d+)\)", text) for step in condition]
     return max((int(limit[1]) for limit in limits if limit), default=1)
 
@@ -213,45 +140,38 @@ def size_of(shape: str) -> int:
     return sum(BYTES.get(kind, 4) * math.prod(int(side) for side in sides.split(",") if side) for kind, sides in arrays)
 
 
-# what moves nothing, or moves it while something else computes
+# operations that move no data, or move it in the background
 FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "custom-call"}
-BESIDES = ("-start", "-done")
+ASYNCHRONOUS = ("-start", "-done")
 
 
 def without_estimate(entry: list[Operation]) -> dict[str, int]:
-    """Bytes read and written by the large operations that have no estimate, by their kind."""
+    """Bytes read and written by the large operations without an estimate, by kind."""
     shapes = {operation.name: operation.shape for operation in entry}
     moved: dict[str, int] = defaultdict(int)
     for operation in entry:
-        if operation.cycles is None and operation.kind not in FREE and not operation.kind.endswith(BESIDES):
+        if operation.cycles is None and operation.kind not in FREE and not operation.kind.endswith(ASYNCHRONOUS):
             size = size_of(operation.shape) + sum(size_of(shapes.get(name, "")) for name in operation.operands)
             if size > LARGE:
                 moved[operation.kind] += size
     return dict(moved)
 
 
-GROUPS = (
-    ("convolutions, with bias and ReLU", r"_convolve|relu"),
-    ("max-pooling", r"_operate.*(reduce_window_max|select_and_scatter)"),
-    ("normalisation", r"_operate"),
-    ("dense layers, dropout, loss", r"_dense|_dropout|AlexNet\)+/|top_k|log_softmax"),
-    ("images: crops, mirrors, colours", r"jit\(train_step\)/jvp|convert_element_type"),
-)
+OTHERS = "loss, update, copies"
 
 
-def group_of(operation: Operation) -> str:
-    """What an operation is for; one that is fused of several goes by the name that the compiler gave it."""
-    return next(
-        (name for name, pattern in GROUPS if re.search(pattern, operation.source)), "updates, copies and others"
-    )
+def group_of(operation: Operation, scopes: Sequence[str]) -> str:
+    """The named scope of an operation. A fused operation has the name of one of its parts."""
+    return next((part for part in operation.source.split("/") if part in scopes), OTHERS)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one form; cycles in millions, traffic in gigabytes."""
+    """The estimate for one form; cycles in millions, traffic in gigabytes."""
 
+    text: str
     cycles: float
-    loops_run_out: float
+    with_loops: float
     accessed: float
     no_estimate: dict[str, float]
     groups: dict[str, float]
@@ -260,12 +180,20 @@ class Estimate:
     date: str
 
 
-def estimate(compiled: Any) -> Estimate:
-    text = compiled.as_text()
-    found = operations(text)
+def estimate(compiled: Any, text: str, scopes: Sequence[str]) -> Estimate:
+    """Reads the estimates out of a compiled step.
+
+    Args:
+        compiled: the step.
+        text: how the step differs from ours.
+        scopes: the named scopes to group the operations by.
+
+    """
+    program = compiled.as_text()
+    found = operations(program)
     costs = {name: sum(step.cycles or 0 for step in steps) for name, steps in found.items()}
-    again = sum(
-        (turns(found[loop.called["condition"]], text) - 1) * costs[loop.called["body"]]
+    repeated = sum(
+        (iterations(found[loop.called["condition"]], program) - 1) * costs[loop.called["body"]]
         for loop in found["ENTRY"]
         if loop.kind == "while"
     )
@@ -274,13 +202,14 @@ def estimate(compiled: Any) -> Estimate:
     )
     groups: dict[str, float] = defaultdict(float)
     for step in estimated:
-        groups[group_of(step)] += step.cycles / 1e6
+        groups[group_of(step, scopes)] += step.cycles / 1e6
     return Estimate(
+        text=text,
         cycles=sum(costs.values()) / 1e6,
-        loops_run_out=(sum(costs.values()) + again) / 1e6,
+        with_loops=(sum(costs.values()) + repeated) / 1e6,
         accessed=compiled.cost_analysis()["bytes accessed"] / 1e9,
         no_estimate={kind: size / 1e9 for kind, size in without_estimate(found["ENTRY"]).items()},
-        groups=dict(groups),
+        groups={name: groups[name] for name in (*scopes, OTHERS) if name in groups},
         largest=[(step.cycles / 1e6, step.shape.strip(), step.source) for step in estimated[:12]],
         libtpu=importlib.metadata.version("libtpu"),
         date=datetime.date.today().isoformat(),
@@ -288,8 +217,8 @@ def estimate(compiled: Any) -> Estimate:
 
 
 def compile_step(config: TrainConfig, options: dict[str, str]) -> Any:
-    """``train_step`` compiled for one chip."""
-    topology = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
+    """``train_step``, compiled for one chip."""
+    topology = topologies.get_topology_desc(platform=PLATFORM, topology_name="v5e:2x2")
     chip = jax.sharding.SingleDeviceSharding(topology.devices[0])
     size, count = config.data.image_size, config.batch_size
     batch = {
@@ -303,78 +232,75 @@ def compile_step(config: TrainConfig, options: dict[str, str]) -> Any:
     return lowered.compile(compiler_options=options)
 
 
-def ask(form: Form, config: TrainConfig) -> Estimate:
-    with ExitStack() as swaps:
-        for module, functions in ((layers, form.layers), (augment, form.augment)):
-            for name, function in functions.items():
-                swaps.enter_context(patch.object(module, name, function))
-        return estimate(compile_step(config, form.options))
+def estimate_step(step: Step, config: TrainConfig) -> Estimate:
+    scopes = ("training_crops", *(layer.name for layer in config.model.layers()))
+    with use_forms(PLATFORM, **step.forms):
+        return estimate(compile_step(config, step.options), step.text, scopes)
 
 
 def row(name: str, found: Estimate) -> str:
     missing = sum(found.no_estimate.values())
-    figures = f"{found.cycles:.1f} | {found.loops_run_out:.1f} | {found.accessed:.1f} | {missing:.1f}"
-    return f"| {name} | {FORMS[name].text} | {figures} | {found.libtpu}, {found.date} |"
+    figures = f"{found.cycles:.1f} | {found.with_loops:.1f} | {found.accessed:.1f} | {missing:.1f}"
+    return f"| {name} | {found.text} | {figures} | {found.libtpu}, {found.date} |"
 
 
 def page(found: dict[str, Estimate], variant: str = "paper", batch_size: int = 256) -> str:
-    """The table of ``found``, and where the cycles of our form and of the plain one go."""
-    lines = [
-        HEAD.format(variant=variant, batch_size=batch_size),
-        "| form | what differs | cycles | loops run out | accessed | no estimate | libtpu |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(row(name, found[name]) for name in FORMS if name in found),
-    ]
+    """The tables: all steps, and the cycles of each layer in our step and in the plain one."""
+    columns = ["| step | difference | cycles | with loops | accessed | no estimate | libtpu |", "| --- " * 7 + "|"]
+    lines = [HEAD.format(variant=variant, batch_size=batch_size), *columns]
+    lines += [row(name, found[name]) for name in STEPS if name in found]
+    if dropped := [row(name, estimate) for name, estimate in found.items() if name not in STEPS]:
+        lines += ["\n## Forms that were tried and not kept\n", "The history of the script has their code.\n", *columns]
+        lines += dropped
     both = [name for name in ("plain", "ours") if name in found]
-    lines += ["\n## Where they go\n", f"| million cycles | {' | '.join(both)} |", "| --- |" + " --- |" * len(both)]
+    lines += ["\n## Cycles by layer\n", f"| million cycles | {' | '.join(both)} |", "| --- " * (len(both) + 1) + "|"]
     for group in dict.fromkeys(group for name in both for group in found[name].groups):
         lines.append(f"| {group} | {' | '.join(f'{found[name].groups.get(group, 0.0):.2f}' for name in both)} |")
     for name in both:
         kinds = ", ".join(f"{kind} {size:.2f}" for kind, size in found[name].no_estimate.items())
-        lines += [f"\nWithout an estimate in `{name}`, gigabytes: {kinds}.\n\nThe largest operations of `{name}`:\n"]
-        lines += ["| million cycles | result | named after |", "| --- | --- | --- |"]
+        lines += [f"\nWithout an estimate in `{name}`, in gigabytes: {kinds}.\n\nThe largest operations of `{name}`:\n"]
+        lines += ["| million cycles | result | name |", "| --- | --- | --- |"]
         lines += [f"| {cycles:.2f} | `{shape}` | `{source}` |" for cycles, shape, source in found[name].largest]
     return "\n".join(lines) + "\n"
 
 
-def kept() -> dict[str, Estimate]:
-    """What was found before."""
+def stored() -> dict[str, Estimate]:
+    """The estimates of earlier runs."""
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     return {name: Estimate(**found) for name, found in figures.items()}
 
 
-def keep(found: dict[str, Estimate]) -> None:
-    together = kept() | found
-    figures = {name: asdict(together[name]) for name in FORMS if name in together}
+def store(found: dict[str, Estimate]) -> None:
+    figures = {name: asdict(estimate) for name, estimate in (stored() | found).items()}
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-    PAGE.write_text(page(kept()))
+    PAGE.write_text(page(stored()))
 
 
-def main(variant: str = "paper", batch_size: int = 256, forms: tuple[str, ...] = ("plain", "ours")) -> None:
+def main(variant: str = "paper", batch_size: int = 256, steps: tuple[str, ...] = DEFAULT) -> None:
     """The compiler's estimate of a training step on one v5e chip.
 
     Args:
         variant: The net.
         batch_size: Images in a step.
-        forms: Ways of writing the step; each takes about half a minute to compile.
+        steps: Forms of the step. Each takes about half a minute to compile.
 
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError(
             "the TPU compiler needs the package libtpu: uv run --extra tpu python experiments/tpu_cycles.py"
         )
-    for name in forms:
-        if name not in FORMS:
-            raise unknown_name("form", name, FORMS)
+    for name in steps:
+        if name not in STEPS:
+            raise unknown_name("step", name, STEPS)
     config = bench_config(variants.variant(variant), batch_size, "bfloat16")
     jax.config.update("jax_platforms", "cpu")
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     found: dict[str, Estimate] = {}
-    for name in forms:
-        found[name] = ask(FORMS[name], config)
+    for name in steps:
+        found[name] = estimate_step(STEPS[name], config)
         if (variant, batch_size) == ("paper", 256):
-            keep(found)
+            store(found)
     print(page(found, variant, batch_size))
 
 

@@ -42,6 +42,7 @@ def preprocess(
     return center_crop(jnp.asarray(images), statistics, config.augment, config.model.image_size)
 
 
+@jax.named_scope("training_crops")
 def training_crops(
     images: StoredImages,
     key: PRNGKeyArray,

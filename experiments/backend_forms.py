@@ -1,0 +1,155 @@
+"""What each backend form gains: the net with all forms of a CPU against the net with one of them replaced by plain.
+
+    uv run python experiments/backend_forms.py
+
+times training steps and forward passes of one image, in pairs that alternate in one process, and writes
+experiments/results/backend_forms.md. The estimates for TPU forms come from experiments/results/tpu_cycles.json.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from alexnet_jax import runtime
+from alexnet_jax.bench.machine import describe_machine
+from alexnet_jax.bench.net import OwnNet, bench_config
+from alexnet_jax.errors import UsageError
+from alexnet_jax.ops.backends import FORMS, PLAIN, use_forms
+from alexnet_jax.variants import variant
+
+FIGURES = Path(__file__).parent / "results" / "backend_forms.json"
+PAGE = FIGURES.with_suffix(".md")
+TPU_FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
+PLATFORM = "cpu"
+RULE = 1.03
+
+HEAD = """# What each backend form gains
+
+Written by `uv run python experiments/backend_forms.py`. A form stays in the table `alexnet_jax.ops.backends.FORMS` only
+if it wins {percent:.0f}% or more in a training step, or in a forward pass of one image.
+"""
+
+CPU_HEAD = """
+## CPU, measured
+
+Each line compares the net with all CPU forms and the same net with one operation in its plain form, in pairs that
+alternate in one process. *Plain / form* is the median over the pairs of the quotient of the two times, and from the
+second smallest to the second largest quotient. Above 1, the form is faster.
+
+{machine}
+
+| operation | net | work | pairs | ms with the form | plain / form | range |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+TPU_HEAD = """
+## TPU, estimated
+
+Nothing ran on a TPU: these are the compiler's estimates for a training step of `paper` from `tpu_cycles.md`, batch 256,
+bfloat16, one v5e chip, libtpu {libtpu}, {date}. A loop counts as often as it runs.
+
+| operation | million cycles with all forms | with the plain form | plain / form |
+| --- | --- | --- | --- |
+"""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The times of one form and of the plain form that replaces it."""
+
+    operation: str
+    net: str
+    work: str
+    seconds: list[float]
+    plain_seconds: list[float]
+
+    @property
+    def quotients(self) -> list[float]:
+        """Plain over form of each pair, sorted."""
+        return sorted(plain / form for form, plain in zip(self.seconds, self.plain_seconds, strict=True))
+
+
+def alternate(form: Callable[[], float], plain: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
+    """The seconds of each, after a first run of both that compiles them. The order changes from pair to pair."""
+    form(), plain()
+    seconds: tuple[list[float], list[float]] = [], []
+    for pair in range(pairs):
+        for index in (0, 1) if pair % 2 == 0 else (1, 0):
+            seconds[index].append((form, plain)[index]())
+    return seconds
+
+
+def with_forms(work: Callable[[], float], **plain: str) -> Callable[[], float]:
+    def run() -> float:
+        with use_forms(PLATFORM, **plain):
+            return work()
+
+    return run
+
+
+def measure(name: str, batch_size: int, pairs: int) -> list[Gain]:
+    """The gain of each form in a training step and in a forward pass of one image of the variant ``name``."""
+    gains = []
+    for work, size in (("train", batch_size), ("forward", 1)):
+        contender = OwnNet(bench_config(variant(name), size), devices=1).contenders()[work]
+        for operation in (operation.__name__ for operation, forms in FORMS.items() if PLATFORM in forms):
+            print(f"{name}, {work}, {operation}", file=sys.stderr, flush=True)
+            form, plain = alternate(with_forms(contender), with_forms(contender, **{operation: PLAIN}), pairs)
+            gains.append(Gain(operation, name, f"{work}, batch {size}", form, plain))
+    return gains
+
+
+def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
+    machine = figures["machine"]
+    lines = [HEAD.format(percent=100 * (RULE - 1)) + CPU_HEAD.format(machine=describe(machine)).rstrip()]
+    for gain in sorted((Gain(**entry) for entry in figures["gains"]), key=lambda gain: gain.operation):
+        quotients = gain.quotients
+        lines.append(
+            f"| {gain.operation} | {gain.net} | {gain.work} | {len(quotients)} "
+            f"| {1000 * statistics.median(gain.seconds):.0f} | {statistics.median(quotients):.3f} "
+            f"| {quotients[1]:.3f} to {quotients[-2]:.3f} |"
+        )
+    ours = tpu_figures["ours"]
+    lines.append(TPU_HEAD.format(**ours).rstrip())
+    for operation in (operation.__name__ for operation, forms in FORMS.items() if "tpu" in forms):
+        cycles, plain = ours["with_loops"], tpu_figures[f"plain_{operation}"]["with_loops"]
+        lines.append(f"| {operation} | {cycles:.1f} | {plain:.1f} | {plain / cycles:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def describe(machine: dict[str, object]) -> str:
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start; jax {machine['jax']}, "
+        f"Python {machine['python']}, {machine['date']}; float32."
+    )
+
+
+def main(nets: tuple[str, ...] = ("paper", "torchvision"), batch_size: int = 32, pairs: int = 10) -> None:
+    """What each CPU form gains in a training step and in a forward pass.
+
+    Args:
+        nets: The variants.
+        batch_size: Images in a training step.
+        pairs: Pairs of runs for each form; at least 4.
+
+    """
+    if pairs < 4:
+        raise UsageError(f"pairs is {pairs}: use at least 4")
+    runtime.tune_cpu()
+    machine = describe_machine()
+    gains = [gain for name in nets for gain in measure(name, batch_size, pairs)]
+    figures = {"machine": machine, "gains": [asdict(gain) for gain in gains]}
+    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+    PAGE.write_text(page(figures, json.loads(TPU_FIGURES.read_text())))
+    print(PAGE.read_text())
+
+
+if __name__ == "__main__":
+    tyro.cli(main, use_underscores=True)

@@ -1,0 +1,76 @@
+"""Which modules import which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import alexnet_jax
+
+PACKAGE = Path(alexnet_jax.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = ("grain", "PIL", "simplejpeg", "tensorflow_datasets", "orbax", "rich", "tyro")
+
+
+def test_pure_steps_import_no_heavy_package():
+    code = f"""
+import sys
+import flax.linen  # which imports rich
+before = set(sys.modules)
+import alexnet_jax.training.steps
+print([name for name in {HEAVY} if name in sys.modules and (name != "rich" or name not in before)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def imported(path):
+    """The modules of this package that a module imports, at any depth of its functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("alexnet_jax.") for name in names if name.startswith("alexnet_jax.")}
+
+
+@pytest.mark.parametrize(
+    ("part", "forbidden"),
+    [
+        ("config", ["ops", "net", "preprocessing", "data", "training", "weights", "export", "bench", "console"]),
+        ("ops", ["net", "preprocessing", "data", "training", "weights", "export", "bench", "console", "commands"]),
+        ("preprocessing", ["net", "data", "training", "weights", "export", "bench", "console", "commands"]),
+        ("net", ["data", "training", "weights", "export", "bench", "console", "commands"]),
+        ("data", ["net", "training", "weights", "export", "bench", "console", "commands"]),
+        ("training", ["export", "bench", "commands"]),
+        ("weights", ["export", "bench", "console", "commands"]),
+        ("export", ["bench", "console", "commands"]),
+        ("bench", ["commands"]),
+        ("console", ["bench", "commands"]),
+    ],
+)
+def test_imports_point_one_way(part, forbidden):
+    paths = [path for path in MODULES if path.relative_to(PACKAGE).parts[0] == part]
+    assert paths
+    found = {
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in paths
+        for name in imported(path)
+        if name.split(".")[0] in forbidden
+    }
+    assert not found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
+def test_module_reads_no_file_outside_the_package(path):
+    """A module may go up to the package's root with ``parents``, and no further."""
+    depth = len(path.relative_to(PACKAGE).parts) - 1  # parents[depth] is the package
+    for node in ast.walk(ast.parse(path.read_text())):
+        is_parents = isinstance(node, ast.Subscript) and getattr(node.value, "attr", None) == "parents"
+        if is_parents and isinstance(node.slice, ast.Constant):
+            assert node.slice.value <= depth, f"line {node.lineno}"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert node.value.split("/")[0] not in ("experiments", "tests") or " " in node.value, f"line {node.lineno}"
