@@ -1,4 +1,4 @@
-"""Caffe's nets: which of its AlexNets a file holds, and conversion to this project's parameters."""
+"""Caffe's nets: recognition of its two AlexNets, and conversion to this project's parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_caffe_weights(path: Path, model: ModelConfig | None, mean: Path | None 
             means.
 
     Raises:
-        AlexNetError: a file cannot be read, or holds another net.
+        AlexNetError: a file cannot be read, or has another net.
 
     """
     net = read_caffemodel(path)

@@ -66,7 +66,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """Reads a state dict.
 
     Args:
-        path: a file of ``torch.save`` that holds a state dict, or a training checkpoint with one under "state_dict" or
+        path: a file of ``torch.save`` with a state dict, or a training checkpoint with one under "state_dict" or
             "model".
 
     Returns:
@@ -74,7 +74,7 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         is removed.
 
     Raises:
-        AlexNetError: the file is not one of PyTorch's, is damaged, or holds more than tensors and plain values.
+        AlexNetError: the file is not one of PyTorch's, is damaged, or has more than tensors and plain values.
 
     """
     try:
@@ -130,7 +130,7 @@ def _check_entries(entries: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_legacy(stream: BinaryIO) -> dict[str, np.ndarray]:
-    (number, _), (version, _), _ = (_unpickle(stream) for _ in range(3))  # the third holds machine properties
+    (number, _), (version, _), _ = (_unpickle(stream) for _ in range(3))  # the third has machine properties
     if (number, version) != (_LEGACY_NUMBER, _LEGACY_VERSION):
         raise AlexNetError(_DAMAGED)
     value, storages = _unpickle(stream)

@@ -33,7 +33,7 @@ def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
 
     Raises:
         AlexNetError: there is no run, or it has no checkpoint that can be read.
-        UsageError: ``path`` is a file that does not say which net it holds.
+        UsageError: ``path`` is a file that fits several nets or none.
 
     """
     return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
@@ -54,7 +54,7 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
 
     Raises:
         AlexNetError: the file does not exist or cannot be read.
-        UsageError: the suffix or the variant is unknown, or the file does not say which net it holds.
+        UsageError: the suffix or the variant is unknown, or the file fits several nets or none.
 
     """
     return read_weights(Path(path), variant, None if mean is None else Path(mean), warn=_warn)
@@ -82,7 +82,7 @@ def read_weights(
 
     Raises:
         AlexNetError: the weights cannot be read.
-        UsageError: the file does not say which net it holds, or an argument does not fit the file.
+        UsageError: the file fits several nets or none, or an argument does not fit the file.
 
     """
     if path.is_dir():

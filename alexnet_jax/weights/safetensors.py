@@ -1,7 +1,7 @@
 """Safetensors files: this project's format, and torchvision's names in the same container.
 
-This project's format holds every parameter as ``LAYER/KIND`` and the pixel statistics as ``statistics/NAME``, all
-float32. Its metadata holds the config as JSON, the class names and the step.
+This project's format has every parameter as ``LAYER/KIND`` and the pixel statistics as ``statistics/NAME``, all
+float32. Its metadata has the config as JSON, the class names and the step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_safetensors_weights(path: Path, model: ModelConfig | None) -> Weights:
         model: the net, or None to recognise it. Files of this project hold their config and ignore it.
 
     Raises:
-        AlexNetError: the file cannot be read, or holds another net.
+        AlexNetError: the file cannot be read, or has another net.
         UsageError: torchvision's names with shapes that fit no named net, or several.
 
     """

@@ -22,14 +22,14 @@ _KINDS = {"weight": "kernel", "bias": "bias"}
 
 
 def read_torch_weights(path: Path, model: ModelConfig | None) -> Weights:
-    """Reads a file of ``torch.save`` that holds a state dict with torchvision's names.
+    """Reads a file of ``torch.save`` with a state dict that has torchvision's names.
 
     Args:
         path: the ``.pth`` or ``.pt`` file.
         model: the net, or None to recognise it by its shapes. Its widths are those of the file.
 
     Raises:
-        AlexNetError: the file cannot be read, or holds another net.
+        AlexNetError: the file cannot be read, or has another net.
         UsageError: the shapes fit no named net, or several.
 
     """

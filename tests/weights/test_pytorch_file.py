@@ -36,29 +36,34 @@ def test_both_formats_read_back_bit_for_bit(sample):
     found = read_state_dict(sample)
     assert list(found) == [f"{module}.{part}" for module in modules for part in ("weight", "bias")]
     for module, layer in zip(modules, drawn.values(), strict=True):
-        for part, want in (("weight", layer["kernel"]), ("bias", layer["bias"])):
+        for part, expected in (("weight", layer["kernel"]), ("bias", layer["bias"])):
             assert found[f"{module}.{part}"].dtype == np.float32
-            np.testing.assert_array_equal(found[f"{module}.{part}"], want)
+            np.testing.assert_array_equal(found[f"{module}.{part}"], expected)
 
 
 def test_views_of_one_storage_are_read_as_separate_tensors(tmp_path):
     tensors = {
-        "whole": tensor(FLOATS, 0, (4, 6), (6, 1)),
+        "contiguous": tensor(FLOATS, 0, (4, 6), (6, 1)),
         "transposed": tensor(FLOATS, 0, (6, 4), (1, 6)),
         "slice": tensor(FLOATS, 8, (2, 2), (6, 2)),
         "scalar": tensor(FLOATS, 23, (), ()),
         "empty": tensor(FLOATS, 24, (0, 3), (3, 1)),
         "parameter": Global("torch._utils", "_rebuild_parameter")(tensor(FLOATS, 1, (2,), (1,)), True, OrderedDict()),
     }
-    whole = NUMBERS.reshape(4, 6)
-    want = {"whole": whole, "transposed": whole.T, "slice": whole[1:3, 2:5:2], "scalar": np.float32(23)}
-    want |= {"empty": np.zeros((0, 3), np.float32), "parameter": np.float32([1, 2])}
+    contiguous = NUMBERS.reshape(4, 6)
+    expected = {
+        "contiguous": contiguous,
+        "transposed": contiguous.T,
+        "slice": contiguous[1:3, 2:5:2],
+        "scalar": np.float32(23),
+    }
+    expected |= {"empty": np.zeros((0, 3), np.float32), "parameter": np.float32([1, 2])}
     files = [zipped(tmp_path / "zip.pth", tensors, {"0": NUMBERS.tobytes()})]
     files.append(legacy(tmp_path / "legacy.pth", tensors, ["0"], [NUMBERS]))
     for file in files:
         found = read_state_dict(file)
-        assert list(found) == list(want)
-        for name, array in want.items():
+        assert list(found) == list(expected)
+        for name, array in expected.items():
             assert found[name].shape == array.shape
             np.testing.assert_array_equal(found[name], array)
             assert not found[name].flags.writeable
