@@ -22,7 +22,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass(frozen=True)
 class BenchArguments:
-    """Time a net on this machine: forward, forward and backward, and the training step.
+    """Time a net: forward, forward and backward, and the training step.
 
     Everything is timed alternately after a warm-up, and medians are printed. The training step starts from stored
     images, the others from float crops. With two devices only the training step is timed. `alexnet bench data` measures

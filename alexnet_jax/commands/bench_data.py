@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchDataArguments:
-    """Measure input pipelines: images per second from disk to shuffled batches of uint8 pixels.
+    """Measure input pipelines: images per second from disk to shuffled batches.
 
     This package's pipeline is measured alternately with TFDS and Grain as they come, tf.data and PyTorch's DataLoader.
     """
@@ -43,10 +43,10 @@ class BenchDataArguments:
     """How long to measure each pipeline in each of three rounds."""
     images: int = 2048
     """The number of synthetic photos, or of images of --dataset that are copied for the other programs."""
-    tensorflow_python: str = sys.executable
-    """A Python interpreter that has TensorFlow, for tf.data."""
-    torch_python: str = sys.executable
-    """A Python interpreter that has PyTorch and torchvision, for the DataLoader."""
+    tensorflow_python: str | None = None
+    """A Python interpreter that has TensorFlow, for tf.data. Default: this one."""
+    torch_python: str | None = None
+    """A Python interpreter that has PyTorch and torchvision, for the DataLoader. Default: this one."""
     json: JsonPath = None
     """Also write the results to a JSON file; - prints the JSON instead of the table."""
 
@@ -68,7 +68,10 @@ def main(arguments: list[str]) -> int:
     warnings.filterwarnings("ignore", module="PIL")  # about unusual metadata in photos
     logging.getLogger("absl").setLevel(logging.ERROR)  # TFDS recommends another decoder
     config = None if parsed.dataset is None else DataConfig(dataset=parsed.dataset, data_dir=parsed.data_dir)
-    pythons = {"tensorflow": parsed.tensorflow_python, "torch": parsed.torch_python}
+    pythons = {
+        "tensorflow": parsed.tensorflow_python or sys.executable,
+        "torch": parsed.torch_python or sys.executable,
+    }
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as directory:
         report = bench_input_pipelines(
             config, Path(directory), parsed.image_size, parsed.batch_size, parsed.seconds, parsed.images, pythons

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,9 +15,9 @@ from alexnet_jax.commands.parsing import parse
 class ConvertArguments:
     """Convert weights of PyTorch, of Caffe or of a run to safetensors."""
 
-    source: tyro.conf.Positional[Path]
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
     """A .pth, .safetensors or .caffemodel file, or a run directory."""
-    destination: tyro.conf.Positional[Path]
+    destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DESTINATION")]
     """The .safetensors file to write."""
     format: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"
     """This project's format, with the net's config, its preprocessing and the class names, or torchvision's: the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,9 +16,9 @@ from alexnet_jax.errors import UsageError
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Measure the errors of a trained net, or of several together, on every image of a split."""
+    """Measure the errors of one or several nets on every image of a split."""
 
-    nets: tyro.conf.Positional[tuple[Path, ...]]
+    nets: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NET ...")]
     """Run directories or files of weights. The probabilities of several nets are averaged (paper, Table 2)."""
     views: Literal["center", "ten-crop"] = "center"
     """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""

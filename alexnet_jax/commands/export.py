@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,9 +22,9 @@ class ExportArguments:
     logits. Crop and normalisation are inside.
     """
 
-    net: tyro.conf.Positional[Path]
+    net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
     """A run directory or a file of weights."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
     `jax.export.deserialize` on CPU, CUDA and TPU."""
     checkpoint: Literal["latest", "best"] = "latest"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -22,9 +22,9 @@ from alexnet_jax.errors import AlexNetError, UsageError
 class PredictArguments:
     """Print the most probable classes of images."""
 
-    net: tyro.conf.Positional[Path]
+    net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
     """A run directory or a file of weights."""
-    images: tyro.conf.Positional[tuple[Path, ...]]
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")]
     """JPEG, PNG or WebP files of any size, and folders, which are searched for such files with all their subfolders."""
     top: int = 5
     """The number of classes to print for each image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import tyro
 
@@ -13,9 +14,9 @@ from alexnet_jax.variants import variant
 
 @dataclass(frozen=True)
 class SummaryArguments:
-    """Print a net's layers with their windows, output shapes, parameters and multiply-accumulates for one image."""
+    """Print a net's layers with their windows, shapes, parameters and MACs."""
 
-    variant: tyro.conf.Positional[str]
+    variant: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VARIANT")]
     """One of the nets that `alexnet variants` lists."""
     json: JsonPath = None
     """Also write the table to a JSON file; - prints the JSON instead of the table."""

@@ -10,7 +10,7 @@ from alexnet_jax.commands.parsing import parse
 
 @dataclass(frozen=True)
 class VariantsArguments:
-    """List the named nets, with the side of their images in pixels, their parameters and multiply-accumulates."""
+    """List the named nets with their image sizes, parameters and MACs."""
 
     json: JsonPath = None
     """Also write the list to a JSON file; - prints the JSON instead of the table."""
