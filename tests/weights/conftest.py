@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.preprocessing.statistics import Statistics
+from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.weights import Weights
 from tests.helpers.nets import tiny_config
 
 
 @pytest.fixture(scope="session")
 def trained() -> Weights:
-    """A tiny ``original`` with a mean image, two class names and a step."""
-    config = tiny_config("original")
-    state = jax.jit(lambda key: create_train_state(config, key))(jax.random.key(0))
-    mean = jax.random.uniform(jax.random.key(1), (72, 72, 3), jnp.float32) * 255
-    statistics = state.statistics.replace(mean=mean)
-    return Weights(config, jax.device_get(state.params), jax.device_get(statistics), ("tench", "goldfish"), 17)
+    """A tiny ``original`` with random parameters, a mean image, two class names and a step."""
+    config, rng = tiny_config("original"), np.random.default_rng(0)
+    form = abstract_train_state(config)
+    params = jax.tree.map(lambda leaf: rng.standard_normal(leaf.shape, np.float32), form.params)
+    mean = 255 * rng.random(form.statistics.mean.shape, np.float32)
+    assert mean.shape == (72, 72, 3)
+    return Weights(config, params, Statistics(mean, np.eye(3, dtype=np.float32)), ("tench", "goldfish"), 17)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.fine_tuning import fine_tuning_config, start_from
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.trees import assert_same
@@ -20,13 +21,18 @@ def config(trained):
     return dataclasses.replace(fine_tuning_config(trained, tiny_config()), init="net.safetensors")
 
 
+def new_state(config):
+    """A state of ``config`` in which everything is zero."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_train_state(config))
+
+
 def test_the_config_takes_the_net_of_the_weights(trained, config):
     assert config.model == trained.config.model != tiny_config().model
 
 
 def test_all_parameters_are_taken_for_the_same_classes(trained, config):
     lines = []
-    new = create_train_state(config, jax.random.key(5))
+    new = new_state(config)
     assert_same(start_from(trained, new, config, lines.append).params, trained.params)
     assert lines == ["starts from net.safetensors"]
 
@@ -34,7 +40,7 @@ def test_all_parameters_are_taken_for_the_same_classes(trained, config):
 def test_the_classifier_is_new_for_other_classes(trained, config):
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, classes=4))
     lines = []
-    new = create_train_state(config, jax.random.key(5))
+    new = new_state(config)
     state = start_from(trained, new, config, lines.append)
     assert_same(state.params, trained.params | {"fc8": new.params["fc8"]})
     assert lines == ["starts from net.safetensors, with a new fc8: 4 classes, not 10"]
@@ -52,6 +58,5 @@ def test_another_net_or_normalisation_is_refused(trained, config, changes, messa
     for section, fields in changes.items():
         value = dataclasses.replace(getattr(config, section), **fields) if isinstance(fields, dict) else fields
         config = dataclasses.replace(config, **{section: value})
-    new = jax.eval_shape(lambda key: create_train_state(config, key), jax.random.key(0))
     with pytest.raises(UsageError, match=message):
-        start_from(trained, new, config)
+        start_from(trained, new_state(config), config)
