@@ -14,7 +14,7 @@ def test_operations_applied_in_order_are_the_net():
     config = tiny()
     images = jax.random.normal(jax.random.key(0), (2, 28, 28, 3), np.float32)
     net = AlexNet(config)
-    params = net.init(jax.random.key(1), images)["params"]
+    params = jax.jit(net.init)(jax.random.key(1), images)["params"]
     logits, seen = net.apply({"params": params}, images, train=False, mutable="intermediates")
     x = images
     for layer in config.layers():

@@ -30,7 +30,8 @@ NETS = [
 @cache
 def own_net(name):
     # With images of 70 pixels, the rounding of windows matters.
-    return OwnNet(bench_config(dataclasses.replace(tiny_model(name), image_size=70), 3), 1)
+    model = tiny() if name == "tiny" else dataclasses.replace(tiny_model(name), image_size=70)
+    return OwnNet(bench_config(model, 3), 1)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def start_program(tmp_path, monkeypatch):
     def start(code):
         (tmp_path / "flax_peer.py").write_text("import json, sys\n" + code)
         monkeypatch.setattr(peers, "_PROGRAMS", tmp_path)
-        return peers.running_peer("flax", OwnNet(bench_config(tiny(), 2), 1))
+        return peers.running_peer("flax", own_net("tiny"))
 
     return start
 

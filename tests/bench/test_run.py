@@ -75,6 +75,7 @@ def test_tables_have_the_machine_the_works_and_the_layers(run):
     assert "round 2 of 2" in done.stderr or "warming up" in done.stderr
 
 
+@pytest.mark.slow
 def test_json_goes_to_standard_output_alone():
     done = alexnet("bench", "--variant", "tiny", "--batch_size", 4, "--repeats", 1, "--devices", 2, "--json", "-")
     assert done.returncode == 0, done.stderr
