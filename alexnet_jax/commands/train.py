@@ -2,114 +2,115 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
+from alexnet_jax.commands.starting_run import starting_run
+from alexnet_jax.commands.train_help import parse_common, short_help
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.console.progress import say
-from alexnet_jax.errors import UsageError
-from alexnet_jax.presets import preset, stored_size
+from alexnet_jax.console.progress import say, say_verbatim
+from alexnet_jax.hints import command
+from alexnet_jax.presets import PRESETS
 from alexnet_jax.signals import exit_on_interrupt
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.variants import variant
+
+if TYPE_CHECKING:
+    from alexnet_jax.training.loop import Result
 
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train a net, or go on where a run stopped."""
+    """Train a net, or resume the run in a run directory."""
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    preset: str = "quickstart"
-    """The run to begin with; the fields below change it. A folder that holds a run already begins with that run's."""
+    recipe: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    preset: str | None = None
+    """The run to start from; the other options change it. Default: quickstart, or photos for a folder of photos."""
     variant: str | None = None
     """Another net for that run."""
+    config: Path | None = None
+    """A JSON file with the fields of that run to change, or the config.json of a run."""
     workdir: Path | None = None
-    """Where the run's files are. Default: runs/PRESET."""
+    """The run directory. A run that is there resumes. Default: runs/ and the name of preset, config or variant."""
     devices: int | None = None
     """How many devices to use, 1 or 2. Default: as many as there are and the net has towers."""
     profile: Path | None = None
-    """A folder for a trace of a few steps, to open in Perfetto or XProf."""
+    """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
+    quiet: bool = False
+    """Print errors and the final line alone."""
 
 
 @exit_on_interrupt()
 def main(arguments: list[str]) -> int:
     """Trains, and prints how it ended and how to go on."""
-    begin = _begin_with(arguments)
-    parsed = parse(TrainArguments, arguments, "train", default=begin)
+    options = parse_common(arguments)
+    if options.help:
+        print(short_help(), end="")
+        return 0
+    start = starting_run(options)
+    if options.help_all:
+        arguments = ["--help"]
+    parsed = parse(TrainArguments, arguments, "train", default=TrainArguments(start.config))
     from alexnet_jax.runtime import use_virtual_devices
 
     use_virtual_devices()
     from alexnet_jax.training import loop
-    from alexnet_jax.training.metrics import shown_metrics
 
-    workdir = _workdir(parsed)
-    console = Console()
-    keep_classes = parsed.config.model.classes != begin.config.model.classes or workdir.has_begun
-    result = loop.train(parsed.config, workdir, console, parsed.devices, keep_classes, parsed.profile)
+    console = Console(quiet=parsed.quiet)
+    for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, start.workdir.has_begun)]:
+        say(console, f"note      {note}")
+    keeps_classes = parsed.recipe.model.classes != start.config.model.classes or start.is_resumed
+    result = loop.train(parsed.recipe, start.workdir, console, parsed.devices, keeps_classes, parsed.profile)
     if result.stopped_by is not None:
-        if result.steps_taken == 0:
-            say(console, "stopped before the first step: nothing was saved")
-            return 128 + result.stopped_by
-        say(console, f"stopped and saved at step {result.step:,}; go on with `alexnet train --workdir {workdir.root}`")
+        _report_stop(start.workdir, result)
         return 128 + result.stopped_by
-    last = next((row for row in reversed(workdir.read_metrics()) if row["split"] == "test"), None)
-    if last is not None:
-        shown = shown_metrics(last, workdir.read_config().model.classes)
-        errors = f"top-1 error {last['top1_error']:.2%}"
-        if "top5_error" in shown:
-            errors += f", top-5 error {last['top5_error']:.2%}"
-        say(console, f"finished  {result.step:,} steps, on test images {errors}")
-    say(console, f"pictures  {workdir.curves}, {workdir.filters}")
-    say(console, f"parameters SHA-256 {result.params_sha256}")
-    say(console, f"more epochs extend it: `alexnet train --workdir {workdir.root} --epochs N`")
+    _report_end(console, start.workdir, result)
     return 0
 
 
-def _begin_with(arguments: list[str]) -> TrainArguments:
-    """The defaults of the other flags, which follow from ``--preset``, ``--variant``, ``--init`` and ``--workdir``."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in ("--preset", "--variant", "--workdir", "--init"):
-        parser.add_argument(flag)
-    try:
-        known, _ = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise UsageError(f"{error}; see `alexnet train --help`") from None
-    workdir = Path(known.workdir) if known.workdir else Path("runs") / (known.preset or "quickstart")
-    saved = RunDirectory(workdir)
-    if known.preset is None and known.variant is None and saved.has_begun:
-        return TrainArguments(saved.read_config())
-    if known.init is not None and known.variant is not None:
-        raise UsageError(
-            f"--variant is {known.variant}: the net is that of --init; `alexnet convert --variant` names it"
-        )
-    config = preset(known.preset or "quickstart")
-    config = replace(config, data=replace(config.data, train_examples=None))
-    if known.variant is not None:
-        config = _with_variant(config, known.variant)
-    return TrainArguments(config if known.init is None else _with_init(config, Path(known.init)))
+def _schedule_notes(before: TrainConfig, config: TrainConfig, resumes: bool) -> list[str]:
+    """A note if the number of epochs changed and the epochs at which the learning rate drops did not."""
+    drops = config.schedule.epochs
+    if config.schedule.rule != "steps" or config.epochs == before.epochs or drops != before.schedule.epochs:
+        return []
+    planned = _planned_epochs(before)
+    scaled = " ".join(f"{round(epoch * config.epochs / planned, 1):g}" for epoch in drops)
+    return [
+        f"--epochs {config.epochs} does not move the drops of the learning rate, which are at epochs "
+        f"{' '.join(f'{epoch:g}' for epoch in drops)} of {planned}; to scale them, use --schedule.epochs {scaled}"
+        + (" and another --workdir" if resumes else "")
+    ]
 
 
-def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
-    """``config`` with another net, and images stored larger than its crop in the paper's proportion, 256 to 224."""
-    model = variant(name)
-    size = max(config.data.image_size, stored_size(model))
-    return replace(config, model=model, data=replace(config.data, image_size=size))
+def _planned_epochs(config: TrainConfig) -> int:
+    """The epochs of the preset with this schedule, because ``config`` may be that of an extended run."""
+    presets = [make() for make in PRESETS.values()]
+    return next((run.epochs for run in presets if run.schedule == config.schedule), config.epochs)
 
 
-def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
-    from alexnet_jax.runtime import use_virtual_devices
-    from alexnet_jax.weights.fine_tuning import fine_tuning_config
-    from alexnet_jax.weights.read import read_weights
+def _report_stop(workdir: RunDirectory, result: Result) -> None:
+    console = Console()
+    if result.steps_taken == 0:
+        say(console, "stopped before the first step: nothing was saved")
+    else:
+        say(console, f"stopped and saved at step {result.step:,}; to resume:")
+        say_verbatim(console, command("train", "--workdir", workdir.root))
 
-    use_virtual_devices()
-    return replace(fine_tuning_config(read_weights(path), config), init=str(path))
 
+def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None:
+    from alexnet_jax.training.metrics import shown_metrics
 
-def _workdir(parsed: TrainArguments) -> RunDirectory:
-    return RunDirectory(parsed.workdir or Path("runs") / parsed.preset)
+    last = next((row for row in reversed(workdir.read_metrics()) if row["split"] == "test"), None)
+    if last is not None:
+        shown = shown_metrics(last, workdir.read_config().model.classes)
+        top5 = f", top-5 error {last['top5_error']:.2%}" if "top5_error" in shown else ""
+        say(Console(), f"finished  {result.step:,} steps, on test images top-1 error {last['top1_error']:.2%}{top5}")
+    say(console, f"pictures  {workdir.curves}, {workdir.filters}")
+    say(console, f"parameters SHA-256 {result.params_sha256}")
+    say(console, "next      to classify images, and to train for more epochs:")
+    say_verbatim(console, command("predict", workdir.root, "IMAGE"))
+    say_verbatim(console, command("train", "--workdir", workdir.root, "--epochs", "N"))

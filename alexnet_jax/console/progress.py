@@ -1,7 +1,8 @@
-"""What a person sees of a run: a live bar in a terminal, plain lines elsewhere."""
+"""Lines and live bars about work in progress. Where the output is no terminal, there are lines alone."""
 
 from __future__ import annotations
 
+import textwrap
 import time
 from types import TracebackType
 from typing import Any
@@ -9,22 +10,44 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+_INDENT = " " * 10
 _SECONDS_BETWEEN_LINES = 5.0
 _MUCH_WAITING = 0.1
+_WIDTHS = {
+    "epoch": 6,
+    "split": 10,
+    "loss": 6,
+    "top1_error": 7,
+    "top5_error": 7,
+    "learning_rate": 8,
+    "images_per_second": 8,
+    "time_left": 6,
+}
+"""Columns of the table of metrics: 65 in all, and 58 without the time left."""
 
 
-def say(console: Console, line: str) -> None:
-    """One line as it is, however wide the terminal."""
+def say(console: Console, text: str) -> None:
+    """Prints lines such as ``key       value``. A terminal wraps them between words, under the value."""
+    for line in text.splitlines():
+        if console.is_terminal:
+            line = textwrap.fill(
+                line, console.width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False
+            )
+        say_verbatim(console, line)
+
+
+def say_verbatim(console: Console, line: str) -> None:
+    """Prints a line without line breaks of its own, so that a command in it can be copied."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _new_bar(console: Console, counted: str, time_left: TimeRemainingColumn) -> Progress:
-    """A live line that is gone at the end, and nothing where the output is no terminal."""
+def _new_bar(console: Console, unit: str, time_left: TimeRemainingColumn) -> Progress:
+    """A live line that disappears at the end. It fits into 60 columns."""
     return Progress(
         SpinnerColumn(),
-        TextColumn(counted),
+        TextColumn(unit),
         MofNCompleteColumn(),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=10),
         time_left,
         TextColumn("{task.description}"),
         console=console,
@@ -34,18 +57,27 @@ def _new_bar(console: Console, counted: str, time_left: TimeRemainingColumn) -> 
 
 
 class Display:
-    """Shows a run of ``steps`` steps, of which ``done`` are done, as it goes on. Use it in a ``with``."""
+    """Shows the progress of a run. Use it in a ``with``.
+
+    Args:
+        console: where to print.
+        steps: the steps of the run.
+        done: how many of them were done before.
+
+    """
 
     def __init__(self, console: Console, steps: int, done: int) -> None:
         self._console = console
         self._steps = steps
         self._training = ""
         self._last_line = 0.0
-        self._first = done + 1  # the time left is told from here on, without the first step's compilation
+        self._has_header = False
+        self._has_warned = False
+        self._first = done + 1  # the first step includes compilation, so the time left is estimated without it
         self._first_at = time.monotonic()
         self._bar = _new_bar(console, "step", TimeRemainingColumn())
         self._task = self._bar.add_task(
-            "compiling the first step ..." if done < steps else "", total=steps, completed=done
+            "compiling ..." if done < self._steps else "", total=self._steps, completed=done
         )
 
     def __enter__(self) -> Display:
@@ -57,45 +89,64 @@ class Display:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, step: int, doing: str | None = None) -> None:
-        """Step ``step`` is done, or something else is being done after it."""
-        if step == self._first and doing is None:
+    def advance(self, step: int, activity: str | None = None) -> None:
+        """Shows that ``step`` is done, and the current ``activity`` if it is not training."""
+        if step == self._first and activity is None:
             self._first_at = time.monotonic()
-        self._bar.update(self._task, completed=step, description=doing or self._training or "training")
+        self._bar.update(self._task, completed=step, description=activity or self._training or "training")
 
     def row(self, row: dict[str, Any]) -> None:
-        """A row of metrics was written."""
+        """Shows a row of metrics. Training rows come at intervals of some seconds, and in a terminal in the bar."""
         if row["split"] == "train":
-            self._training = (
-                f"loss {row['loss']:.3f}  top-1 error {row['top1_error']:.2%}  "
-                f"{row['images_per_second']:.0f} images/s{_waiting(row)}"
-            )
+            self._training = f"loss {row['loss']:.3f}  {row['images_per_second']:,.0f} images/s"
             self._bar.update(self._task, description=self._training)
-            due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
-            if self._console.is_terminal or not due:
+            self._warn_of_waiting(row.get("input_wait", 0.0))
+            is_due = time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES
+            if self._console.is_terminal or not is_due:
                 return
         self._last_line = time.monotonic()
-        errors = f"top-1 error {row['top1_error']:.2%}"
-        if "top5_error" in row:
-            errors += f"  top-5 error {row['top5_error']:.2%}"
-        left = "" if self._console.is_terminal else f"  {self._time_left(row['step'])} left"
-        self.say(
-            f"epoch {row['epoch']:>6.2f}  step {row['step']:>{len(str(self._steps))}}/{self._steps}  "
-            f"{row['split']:<10}  loss {row['loss']:.3f}  {errors}  "
-            f"learning rate {row['learning_rate']:.6g}  {row['images_per_second']:.0f} images/s{_waiting(row)}{left}"
-        )
+        if not self._has_header:
+            self._has_header = True
+            titles = ["epoch", "split", "loss", "error", "top-5", "rate", "images/s", "left"]
+            self._say_cells(dict(zip(_WIDTHS, titles, strict=True)), "top5_error" in row)
+        cells = {
+            "epoch": f"{row['epoch']:.2f}",
+            "split": row["split"],
+            "loss": f"{row['loss']:.3f}",
+            "top1_error": f"{row['top1_error']:.2%}",
+            "top5_error": f"{row.get('top5_error', 0.0):.2%}",
+            "learning_rate": f"{row['learning_rate']:.6g}",
+            "images_per_second": f"{row['images_per_second']:,.0f}",
+            "time_left": self._time_left(row["step"]),
+        }
+        self._say_cells(cells, "top5_error" in row)
+
+    def _say_cells(self, cells: dict[str, str], has_top5: bool) -> None:
+        """Prints a row of the table. In a terminal the bar shows the time left, and the row has no cell for it."""
+        left_out = [*([] if has_top5 else ["top5_error"]), *(["time_left"] if self._console.is_terminal else [])]
+        shown = [
+            f"{text:<{_WIDTHS[name]}}" if name == "split" else f"{text:>{_WIDTHS[name]}}"
+            for name, text in cells.items()
+            if name not in left_out
+        ]
+        say_verbatim(self._console, " ".join(shown))
 
     def say(self, line: str) -> None:
-        """One line that stays."""
+        """Prints a line that stays."""
         say(self._console, line)
+
+    def _warn_of_waiting(self, fraction: float) -> None:
+        if fraction > _MUCH_WAITING and not self._has_warned:
+            self._has_warned = True
+            self.say(f"note      waiting for images {fraction:.0%} of the time; smaller stored images help")
 
     def _time_left(self, step: int) -> str:
         seconds = (time.monotonic() - self._first_at) / max(1, step - self._first) * (self._steps - step)
-        return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+        return _minutes(seconds)
 
 
 class PreparationDisplay:
-    """Shows a preparation of images as it goes on, from where it goes on. Use it in a ``with``."""
+    """Shows the progress of a preparation of images. Use it in a ``with``."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -114,7 +165,7 @@ class PreparationDisplay:
         self._bar.stop()
 
     def advance(self, done: int, expected: int) -> None:
-        """So many images of those ``expected`` are done."""
+        """Shows that ``done`` of ``expected`` images are done."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._first_at = done, now
@@ -123,12 +174,10 @@ class PreparationDisplay:
         if self._console.is_terminal or now - self._last_line < _SECONDS_BETWEEN_LINES or rate == 0:
             return
         self._last_line = now
-        minutes, seconds = divmod(round((expected - done) / rate), 60)
-        line = f"{done:>11,} of about {expected:,} images  {rate:,.0f} images/s  {minutes}:{seconds:02d} left"
-        say(self._console, line)
+        left = _minutes((expected - done) / rate)
+        say(self._console, f"images    {done:,} of about {expected:,}, {rate:,.0f} images/s, {left} left")
 
 
-def _waiting(row: dict[str, Any]) -> str:
-    """Says so where the run waits for its images, which more processors or smaller stored images would mend."""
-    share = row.get("input_wait", 0.0)
-    return f"  waiting for images {share:.0%} of the time" if share > _MUCH_WAITING else ""
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

@@ -124,20 +124,41 @@ def _variant_name(config: ModelConfig) -> str:
 
 
 def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:
-    """What is about to happen: net, devices, data, steps."""
+    """What a run is about to do: a line each for net, images, devices, data, steps, run directory and notes.
+
+    Args:
+        config: the run.
+        root: its directory.
+        data: its data set, whose notes become lines.
+        held: bytes of parameters and velocities by device.
+        start: the step from which it starts or resumes.
+
+    """
+    crop, stored = config.model.image_size, config.data.image_size
     share = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
-    kind = next(iter(held)).device_kind
-    holds = ", ".join(f"{size:,} bytes on device {device.id}" for device, size in held.items())
+    sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(held.values()))
     idle = jax.device_count() - len(held)
-    validation = "" if data.validation is None else f", {len(data.validation):,} to validate"
-    begin = f"going on from step {start:,}" if start else "from the start"
-    lines = {
-        "net": describe_net(config.model),
-        "devices": f"{len(held)} x {kind}, {share} on each: {holds}" + (f"; {idle} more not used" if idle else ""),
-        "data": f"{config.data.dataset}: {len(data.class_names):,} classes, {len(data.train):,} images to train"
-        f"{validation}, {len(data.test):,} to test",
-        "run": f"{config.epochs} epochs x {config.steps_per_epoch:,} steps x {config.batch_size} images = "
-        f"{config.steps:,} steps, " + ("finished already" if start == config.steps else begin),
-        "folder": f"{root}",
-    }
-    return "\n".join(f"{name:<9}{text}" for name, text in lines.items())
+    validation = "" if data.validation is None else f"{len(data.validation):,} to validate, "
+    begin = f"resumes at step {start:,}" if start else "from the start"
+    lines = [
+        ("net", describe_net(config.model)),
+        ("images", f"{crop} x {crop} crops of {stored} x {stored} pixels"),
+        (
+            "devices",
+            f"{len(held)} x {next(iter(held)).device_kind}, {share} on each, {sizes} bytes"
+            + (f", {idle} not used" if idle else ""),
+        ),
+        (
+            "data",
+            f"{config.data.dataset}: {len(data.class_names):,} classes, {len(data.train):,} images to train, "
+            f"{validation}{len(data.test):,} to test",
+        ),
+        (
+            "run",
+            f"{config.epochs} epochs x {config.steps_per_epoch:,} steps x {config.batch_size} images = "
+            f"{config.steps:,} steps, " + ("already finished" if start == config.steps else begin),
+        ),
+        ("workdir", str(root)),
+        *(("note", note) for note in data.notes),
+    ]
+    return "\n".join(f"{name:<10}{text}" for name, text in lines)

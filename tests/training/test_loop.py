@@ -10,7 +10,8 @@ from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
 # twelve steps, evaluated after six, and a checkpoint every other step
-FAST = ["--epochs", 4, "--batch_size", 4, "--log_every", 1, "--evaluate_every", 2, "--checkpoint_every", 2]
+FAST = ["--preset", "quickstart", "--epochs", 4, "--batch_size", 4]
+FAST += ["--log_every", 1, "--evaluate_every", 2, "--checkpoint_every", 2]
 
 
 @pytest.fixture
@@ -69,7 +70,20 @@ def test_nothing_compiles_after_the_first_step_and_the_first_evaluation(
 def test_steps_in_one_dispatch_give_the_same_run(photos, tmp_path):
     """Not bit for bit: XLA compiles a loop of steps otherwise than one step."""
     data, rows = photos(per_class=14), {}
-    periods = ["--epochs", 2, "--batch_size", 4, "--log_every", 3, "--checkpoint_every", 4, "--devices", 1]
+    periods = [
+        "--preset",
+        "quickstart",
+        "--epochs",
+        2,
+        "--batch_size",
+        4,
+        "--log_every",
+        3,
+        "--checkpoint_every",
+        4,
+        "--devices",
+        1,
+    ]
     for size in (1, 2):
         run = tmp_path / str(size)
         done = alexnet("train", "--workdir", run, "--data.dataset", data, *periods, "--steps_per_dispatch", size)

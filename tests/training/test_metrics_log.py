@@ -1,5 +1,4 @@
 import io
-import re
 
 import jax.numpy as jnp
 import pytest
@@ -90,13 +89,14 @@ def test_printed_lines_agree_with_the_rows(log_of):
     log, workdir, out = log_of()
     log.add(metrics(1.2345, 0.12345, 0.0123, learning_rate=0.0123456))
     log.write_training_row(1, FixedPace())
-    row, line = workdir.read_metrics()[0], out.getvalue()
-    assert f"loss {row['loss']:.3f} " in line
-    assert f"top-1 error {row['top1_error']:.2%}" in line
-    assert f"top-5 error {row['top5_error']:.2%}" in line
-    assert f"learning rate {row['learning_rate']} " in line
-    assert f"{row['images_per_second']:.0f} images/s" in line
-    assert re.search(r"waiting for images 25% of the time", line)
+    row, (note, header, line) = workdir.read_metrics()[0], out.getvalue().splitlines()
+    assert note.startswith("note      waiting for images 25% of the time")
+    printed = dict(zip(header.split(), line.split(), strict=True))
+    assert printed["loss"] == f"{row['loss']:.3f}"
+    assert printed["error"] == f"{row['top1_error']:.2%}"
+    assert printed["top-5"] == f"{row['top5_error']:.2%}"
+    assert float(printed["rate"]) == row["learning_rate"]
+    assert printed["images/s"] == f"{row['images_per_second']:.0f}"
 
 
 @pytest.mark.parametrize(("classes", "is_shown"), [(4, False), (6, True)])

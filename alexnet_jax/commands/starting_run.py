@@ -1,0 +1,133 @@
+"""The run that ``alexnet train`` starts from, whose fields its other options change."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.serialize import config_from_json
+from alexnet_jax.errors import UsageError, unknown_name
+from alexnet_jax.hints import command
+from alexnet_jax.presets import PRESETS, preset, stored_size
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.variants import variant
+
+
+@dataclass(frozen=True)
+class StartingRun:
+    """A config to start from, and where to run it."""
+
+    config: TrainConfig
+    workdir: RunDirectory
+    is_resumed: bool = False
+    """Whether ``config`` is that of the run in ``workdir``."""
+    notes: tuple[str, ...] = ()
+    """Choices that the user did not make."""
+
+
+def starting_run(options: argparse.Namespace) -> StartingRun:
+    """Finds the run from ``--preset``, ``--variant``, ``--config``, ``--init``, ``--workdir`` and ``--data.dataset``.
+
+    A run directory that holds a run is resumed, unless an option names another run. Otherwise the preset is
+    ``quickstart``, or ``photos`` for a folder of photos. ``--config``, ``--variant`` and ``--init`` change it.
+
+    Args:
+        options: the values of these options, or None.
+
+    Raises:
+        UsageError: a name is unknown, or two options contradict each other.
+        AlexNetError: a file cannot be read.
+
+    """
+    names_run = any((options.preset, options.variant, options.config, options.init))
+    preset_name = options.preset or (
+        "photos" if not names_run and _is_folder(getattr(options, "data.dataset")) else "quickstart"
+    )
+    name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
+    workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
+    if workdir.has_begun and not any((options.preset, options.variant, options.config)):
+        return StartingRun(workdir.read_config(), workdir, is_resumed=True)
+    if options.init and options.variant:
+        converting = command("convert", options.init, "OUTPUT", "--variant", options.variant)
+        raise UsageError(f"--variant is {options.variant}: the net is that of --init; `{converting}` names it")
+    config = preset(preset_name)
+    config = replace(config, data=replace(config.data, train_examples=None))
+    notes = []
+    if preset_name == "photos" and not options.preset:
+        notes.append("preset photos, because the data set is a folder; --preset quickstart is for 32-pixel images")
+    if options.config:
+        config = _with_file(config, Path(options.config))
+    if options.variant:
+        rate = config.optimizer.learning_rate
+        config = _with_variant(config, options.variant)
+        if config.optimizer.learning_rate != rate:
+            notes.append(
+                f"learning rate {config.optimizer.learning_rate:g} for {options.variant}, where {preset_name} has "
+                f"{rate:g}; --optimizer.learning_rate sets another"
+            )
+    if options.init:
+        config = _with_init(config, Path(options.init))
+    return StartingRun(config, workdir, notes=tuple(notes))
+
+
+def _is_folder(dataset: str | None) -> bool:
+    from alexnet_jax.data.folder import is_image_folder  # imports the decoders
+
+    return dataset is not None and is_image_folder(dataset)
+
+
+def _with_file(config: TrainConfig, path: Path) -> TrainConfig:
+    """``config`` with the fields that the JSON file at ``path`` gives."""
+    try:
+        changes = json.loads(path.read_text())
+        if not isinstance(changes, dict):
+            raise ValueError("not a JSON object")
+        merged = _merge(dataclasses.asdict(config), changes)
+        changed = config_from_json(json.dumps(merged))
+    except OSError as error:
+        raise UsageError(f"--config is {path}: {(error.strerror or 'cannot be read').lower()}") from error
+    except ValueError as error:  # UsageError is one
+        raise UsageError(f"--config is {path}: {error}") from error
+    return replace(changed, data=replace(changed.data, train_examples=None))
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the values of ``changes``. Only objects are merged, lists are replaced."""
+    merged = dict(base)
+    for name, value in changes.items():
+        if name not in base:
+            raise unknown_name("field", name, base)
+        are_objects = isinstance(value, dict) and isinstance(base[name], dict)
+        merged[name] = _merge(base[name], value) if are_objects else value
+    return merged
+
+
+def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
+    """``config`` with another net, and the stored size and the learning rate that fit the net.
+
+    The learning rate is that of the preset that trains the net, or else the paper's.
+    """
+    model = variant(name)
+    rates = [make().optimizer.learning_rate for make in PRESETS.values() if make().model == model]
+    rate = rates[0] if rates else preset("imagenet_paper").optimizer.learning_rate
+    return replace(
+        config,
+        model=model,
+        data=replace(config.data, image_size=max(config.data.image_size, stored_size(model))),
+        optimizer=replace(config.optimizer, learning_rate=rate),
+    )
+
+
+def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
+    """``config`` with the net and the preprocessing of the weights at ``path``."""
+    from alexnet_jax.runtime import use_virtual_devices
+    from alexnet_jax.weights.fine_tuning import fine_tuning_config
+    from alexnet_jax.weights.read import read_weights
+
+    use_virtual_devices()
+    return replace(fine_tuning_config(read_weights(path), config), init=str(path))

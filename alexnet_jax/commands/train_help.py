@@ -1,0 +1,96 @@
+"""The short help of ``alexnet train``: the options that people use. ``--help-all`` shows the others."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Callable, Mapping
+
+from alexnet_jax.errors import UsageError
+from alexnet_jax.hints import command
+from alexnet_jax.presets import PRESETS
+from alexnet_jax.variants import VARIANTS
+
+_OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "what to train": {
+        "--preset": ("NAME", "the run to start from; the other options change it"),
+        "--variant": ("NAME", "another net for that run"),
+        "--config": ("FILE", "JSON with the fields to change, or the config.json of a run"),
+        "--init": ("PATH", "weights to start from: a file or a run directory"),
+        "--workdir": ("DIR", "the run directory; a run that is there resumes"),
+    },
+    "data": {
+        "--data.dataset": ("NAME", "a TFDS data set, or the path of a folder with a folder for each class"),
+        "--data.data_dir": ("DIR", "where TFDS data sets are"),
+        "--data.image_size": ("N", "side of the stored images in pixels"),
+        "--data.validation_fraction": ("X", "of the training images, to validate on"),
+    },
+    "recipe": {
+        "--epochs": ("N", "passes over the training images"),
+        "--batch_size": ("N", "images in a step"),
+        "--optimizer.learning_rate": ("X", "before it drops"),
+        "--schedule.epochs": ("X ...", "when it drops"),
+        "--optimizer.frozen": ("LAYER ...", "layers that keep their initial weights"),
+        "--dtype": ("NAME", "float32 or bfloat16"),
+        "--seed": ("N", "of every random choice"),
+    },
+    "running": {
+        "--devices": ("N", "1, or 2 with half of the net on each"),
+        "--profile": ("DIR", "write a profiler trace of a few steps there"),
+    },
+}
+_FLAGS = {"--quiet": "print errors and the final line alone", "--help-all": "show every option"}
+
+
+def parse_common(arguments: list[str]) -> argparse.Namespace:
+    """The options of ``arguments`` that the short help shows, as text. Others are ignored.
+
+    Raises:
+        UsageError: an option has no value.
+
+    """
+    try:
+        return _parser().parse_known_args(arguments)[0]
+    except argparse.ArgumentError as error:
+        raise UsageError(f"{error}; see `{command('train', '--help')}`") from None
+
+
+def short_help() -> str:
+    """The text, as wide as the terminal, but at most 80 columns."""
+    return _parser().format_help()
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = min(shutil.get_terminal_size().columns, 80)
+    parser = argparse.ArgumentParser(
+        prog="alexnet train",
+        usage="alexnet train [options]",
+        description="Train a net, or resume the run in a run directory.",
+        epilog=f"{_listing('presets', PRESETS, width)}\n\n{_listing('variants', VARIANTS, width)}",
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=width),
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    for title, options in _OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for flag, (metavar, text) in options.items():
+            name, _, several = metavar.partition(" ")
+            group.add_argument(flag, metavar=name, nargs="+" if several else None, help=text)
+    for flag, text in _FLAGS.items():
+        group.add_argument(flag, action="store_true", help=text)
+    group.add_argument("-h", "--help", action="store_true", help="show this text")
+    return parser
+
+
+def _listing(title: str, makers: Mapping[str, Callable[[], object]], width: int) -> str:
+    """Names with the beginning of their descriptions, a line each."""
+    column = max(map(len, makers)) + 4
+    lines = [f"  {name}".ljust(column) + _summary(make, width - column) for name, make in makers.items()]
+    return "\n".join([f"{title}:", *lines])
+
+
+def _summary(make: Callable[[], object], width: int) -> str:
+    first_line = (make.__doc__ or "").partition("\n")[0]
+    return textwrap.shorten(first_line.removesuffix("."), width, placeholder=" ...")
