@@ -1,4 +1,4 @@
-"""Two virtual devices and strict promotion for every test."""
+"""Two virtual devices, strict promotion, and fast compilation for every test."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
@@ -16,17 +17,34 @@ from PIL import Image
 
 from alexnet_jax import runtime
 
-# what one test has compiled, the other tests and the commands that they run need not compile again
-_cache = tempfile.mkdtemp(prefix="alexnet-tests-")
-atexit.register(shutil.rmtree, _cache, ignore_errors=True)
-os.environ |= {"JAX_COMPILATION_CACHE_DIR": _cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
-jax.config.update("jax_compilation_cache_dir", _cache)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the cache of the process that starts them
+    _cache = tempfile.mkdtemp(prefix="alexnet-tests-")
+    atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache
+    os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"] = str(2**30)  # JAX locks a directory only if its size is limited
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_compilation_cache_max_size", int(os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"]))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 runtime.tune_cpu()
 runtime.use_virtual_devices()
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes XLA compile without optimisation, because small nets take longer to compile than to run.
+
+    With any other ``-m``, such as ``-m slow``, tests run the programs that users run. Commands that tests start in
+    other processes get the same settings.
+    """
+    if config.option.markexpr.strip() != "not slow":
+        return
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
+    jax.config.update("jax_disable_most_optimizations", True)
+    if version("jaxlib").startswith("0.10."):  # later releases abort at this flag
+        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 
 @pytest.fixture
