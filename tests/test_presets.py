@@ -57,7 +57,9 @@ def miniature(name, data_dir):
     )
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", [name if name == "imagenet_paper" else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
+)
 def test_the_whole_recipe_runs_in_miniature(prepared, tmp_path, name):
     workdir = RunDirectory(tmp_path / "run")
     result = train(miniature(name, prepared / "data"), workdir, Console(quiet=True))

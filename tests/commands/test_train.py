@@ -93,6 +93,7 @@ def test_a_finished_run_says_so_and_more_epochs_extend_it(run, tmp_path):
     assert "optimizer.momentum is 0.9 there and 0.5 here" in refused.stderr
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, tmp_path):
     workdir = tmp_path / "killed"
     arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 4, "--checkpoint_every", 2, *FAST]
@@ -113,7 +114,9 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, t
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_signals_save_and_say_how_to_go_on(folder, tmp_path, number, status):
     workdir = tmp_path / "stopped"
     arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 2000, *FAST]
@@ -179,6 +182,7 @@ def test_a_damaged_checkpoint_is_left_for_the_one_before(run, tmp_path):
     assert digest_in(done.stdout) == digest_in((run / "said.txt").read_text())
 
 
+@pytest.mark.slow
 def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
     """The two virtual devices share one core here, where without the remedy a run hangs."""
     if not hasattr(os, "sched_setaffinity"):

@@ -28,6 +28,7 @@ from alexnet_jax.weights.channels_first import from_channels_first, to_channels_
 from tests.helpers.references import CAFFE, TORCH, difference, draw, reference, tiny
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CAFFE + TORCH)
 def test_forward_at_full_size(name):
     expected, config = reference(name), variant(name)

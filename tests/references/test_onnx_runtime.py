@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import helper, numpy_helper
 
 from alexnet_jax.config import AugmentConfig, DataConfig, TrainConfig
@@ -25,6 +26,8 @@ from alexnet_jax.training.parallel import TwoTowers
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first
+
+pytestmark = pytest.mark.slow
 
 GRAPH = Path(onnx.__file__).parent / "backend/test/data/light/light_bvlc_alexnet.onnx"
 MODEL = variant("caffe_alexnet")
