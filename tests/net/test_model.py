@@ -98,10 +98,11 @@ def test_logits_are_those_of_the_formulas(name):
     config = tiny_model(name)
     images = 60 * np.random.default_rng(0).standard_normal((1, 67, 67, 3)).astype(np.float32)
     net = AlexNet(config)
-    params = net.init(jax.random.key(0), jnp.asarray(images))["params"]
+    params = jax.jit(net.init)(jax.random.key(0), jnp.asarray(images))["params"]
     params = jax.tree.map(lambda leaf: 3.0 * leaf, params)  # larger, so that every part of every layer counts
     want = numpy_forward(config, jax.tree.map(np.asarray, params), images.astype(np.float64))
-    np.testing.assert_allclose(net.apply({"params": params}, jnp.asarray(images), train=False), want, rtol=2e-4)
+    found = jax.jit(partial(net.apply, train=False))({"params": params}, jnp.asarray(images))
+    np.testing.assert_allclose(found, want, rtol=2e-4)
 
 
 def test_the_first_weights_are_as_published():
@@ -123,7 +124,7 @@ def test_dropout_keeps_the_mean_of_what_follows(place, scaled_in):
     model = dataclasses.replace(tiny_model("paper"), dropout=Dropout(place=place, scaled_in=scaled_in), dense=())
     model = dataclasses.replace(model, dense=tiny_model("paper").dense[:1])
     net, images = AlexNet(model), jnp.ones((1, 67, 67, 3), jnp.float32)
-    params = jax.tree.map(jnp.abs, net.init(jax.random.key(0), images)["params"])  # no ReLU bends the mean
+    params = jax.tree.map(jnp.abs, jax.jit(net.init)(jax.random.key(0), images)["params"])  # no ReLU bends the mean
 
     def logits(key):
         return net.apply({"params": params}, images, train=True, rngs={"dropout": key})
@@ -138,7 +139,7 @@ def test_dropout_scales_where_it_says():
     images = jnp.ones((1, 67, 67, 3), jnp.float32)
     for scaled_in in ("test", "training"):
         net = AlexNet(dataclasses.replace(tiny_model("paper"), dropout=Dropout(scaled_in=scaled_in)))
-        params = net.init(jax.random.key(0), images)
+        params = jax.jit(net.init)(jax.random.key(0), images)
         seen = net.apply(params, images, train=False, mutable="intermediates")[1]["intermediates"]
         ratio = 0.5 if scaled_in == "test" else 1.0
         np.testing.assert_allclose(seen["drop6"], ratio * seen["relu6"], rtol=1e-6)
@@ -153,7 +154,7 @@ def test_dropout_scales_where_it_says():
 def test_forward_mode_derivatives_agree_with_reverse_mode():
     net = AlexNet(tiny_model("paper"))
     images = 50 * jax.random.normal(jax.random.key(0), (2, 67, 67, 3))
-    params = net.init(jax.random.key(1), images)["params"]
+    params = jax.jit(net.init)(jax.random.key(1), images)["params"]
     leaves, tree = jax.tree.flatten(params)
 
     def draw(seed):
@@ -182,7 +183,7 @@ def test_forward_mode_derivatives_agree_with_reverse_mode():
 def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near():
     config = tiny_model("original")
     images = 50 * jax.random.normal(jax.random.key(0), (4, 67, 67, 3))
-    params = AlexNet(config).init(jax.random.key(1), images)["params"]
+    params = jax.jit(AlexNet(config).init)(jax.random.key(1), images)["params"]
     key = {"dropout": jax.random.key(2)}
 
     @partial(jax.jit, static_argnums=0)
@@ -207,7 +208,7 @@ def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near():
 def test_in_bfloat16_the_gradient_of_a_bias_is_summed_in_float32():
     """2,025 ones: bfloat16 has no such number."""
     net, images = AlexNet(tiny_model("paper"), dtype=jnp.bfloat16), jnp.zeros((9, 67, 67, 3), jnp.float32)
-    params = net.init(jax.random.key(0), images)["params"]
+    params = jax.jit(net.init)(jax.random.key(0), images)["params"]
 
     def total(params):
         _, seen = net.apply({"params": params}, images, mutable="intermediates")

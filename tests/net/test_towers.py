@@ -14,7 +14,7 @@ def gradients(request):
     net = AlexNet(tiny_model(request.param))
     keys = jax.random.split(jax.random.key(0), 3)
     images = 50 * jax.random.normal(keys[0], (2, 67, 67, 3))
-    params = net.init(keys[1], images)["params"]
+    params = jax.jit(net.init)(keys[1], images)["params"]
 
     def first_tower(params, name):
         outputs = net.apply({"params": params}, images, mutable="intermediates")[1]["intermediates"][name]

@@ -64,7 +64,7 @@ def test_conv2_reads_its_own_tower_and_conv3_both():
     config = tiny_config()
     net = AlexNet(config.model)
     images = jax.random.normal(KEY, (1, 67, 67, 3), jnp.float32) * 60
-    params = net.init(jax.random.key(0), images)["params"]
+    params = jax.jit(net.init)(jax.random.key(0), images)["params"]
 
     def sum_of_first_channel(params, layer):
         outputs = net.apply({"params": params}, images, mutable="intermediates")[1]["intermediates"]
