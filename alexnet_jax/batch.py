@@ -1,4 +1,4 @@
-"""What a batch is."""
+"""The format of a batch."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ Batch = dict[str, Array]
 """``image``: uint8 (batch, height, width, channels) as stored; ``label``: int32 (batch,)."""
 
 PADDING_LABEL = -1
-"""The label of an example that only fills the last batch. It does not count."""
+"""The label of an example that pads the last batch of an evaluation. It does not count."""

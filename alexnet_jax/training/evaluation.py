@@ -1,4 +1,4 @@
-"""Whole data sets to errors: every example counts once."""
+"""Errors over a data set, in which each example counts once, and predictions for single images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alexnet_jax.training.state import TrainState
 from alexnet_jax.training.steps import Metrics, Views
 
 BATCH_SIZE = 200
-"""Images in one evaluation step; no result depends on it."""
+"""Images in one evaluation step. No result depends on it."""
 
 
 def evaluate(
@@ -26,40 +26,59 @@ def evaluate(
     views: Views = "center",
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> dict[str, float]:
-    """``loss`` in nats, ``top1_error`` and ``top5_error`` as shares, and the ``count`` of examples they are over.
+    """Evaluates a net on all examples of a source.
 
-    ``state`` lies as ``layout`` places it. ``on_batch`` is told how many examples are done, 0 after compilation.
+    Args:
+        state: as ``layout`` places it.
+        layout: compiles and runs the steps.
+        source: the examples.
+        views: predict from the centre crop, or average over ten crops (paper, section 4.1).
+        on_batch: called with the number of examples evaluated so far: 0 after the compilation, then after each batch.
+
+    Returns:
+        ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and ``count``, the number of examples.
+
     """
 
-    def prepare(batch: Example) -> None:
+    def compile_step(batch: Example) -> None:
         layout.compile_eval_step(state, batch, views)
 
-    return _totals(lambda batch: layout.eval_step(state, batch, views), source, on_batch, prepare)
+    return _average(lambda batch: layout.eval_step(state, batch, views), source, on_batch, compile_step)
 
 
 def evaluate_ensemble(
     nets: Sequence[tuple[TrainState, Layout]], source: Source, views: Views = "center"
 ) -> dict[str, float]:
-    """As ``evaluate``, for the mean of the probabilities that several nets give (paper, Table 2)."""
+    """Evaluates the mean of the probabilities of several nets (paper, Table 2).
+
+    Args:
+        nets: states, each with the layout that placed it.
+        source: as in ``evaluate``.
+        views: as in ``evaluate``.
+
+    Returns:
+        As ``evaluate``.
+
+    """
 
     def step(batch: Example) -> Metrics:
         scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
         mean = np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
         return summarize(jnp.asarray(mean), jnp.asarray(batch["label"]))
 
-    return _totals(step, source)
+    return _average(step, source)
 
 
-def _totals(
+def _average(
     step: Callable[[Example], Metrics],
     source: Source,
     on_batch: Callable[[int], None] = lambda done: None,
-    prepare: Callable[[Example], None] = lambda batch: None,
+    compile_step: Callable[[Example], None] = lambda batch: None,
 ) -> dict[str, float]:
     loss, wrong1, wrong5, count = 0.0, 0, 0, 0
     for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
         if count == 0:
-            prepare(batch)
+            compile_step(batch)
             on_batch(0)
         metrics = {name: float(value) for name, value in step(batch).items()}
         examples = round(metrics["count"])

@@ -1,4 +1,4 @@
-"""Learning rates: a function of the step, or of how the validation error has gone (paper, section 5)."""
+"""Learning rates: a function of the step, or of the validation errors so far (paper, section 5)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,34 @@ from alexnet_jax.config import ScheduleConfig, TrainConfig
 
 
 class Plateau(flax.struct.PyTreeNode):
-    """What the rule "divide when the validation error stops improving" remembers."""
+    """The state of the rule "plateau": divide the learning rate when the validation error stops improving.
+
+    Attributes:
+        best_error: the smallest validation error so far, as a fraction.
+        stale: the number of validations since the best error or the last drop.
+        drops: how often the learning rate has dropped.
+
+    """
 
     best_error: Float[Array, ""]
     stale: Int[Array, ""]
-    """Validations since the best error, or since the last drop."""
     drops: Int[Array, ""]
 
     @classmethod
     def start(cls) -> Plateau:
-        """Before the first validation."""
+        """The state before the first validation."""
         return cls(jnp.array(jnp.inf, jnp.float32), jnp.array(0, jnp.int32), jnp.array(0, jnp.int32))
 
 
 def observe_error(plateau: Plateau, error: Float[Array, ""] | float, config: ScheduleConfig) -> Plateau:
-    """The memory after one more validation: ``config.patience`` of them without a new best error make a drop."""
+    """The state after one more validation. ``config.patience`` validations without a new best error are a drop.
+
+    Args:
+        plateau: the state before.
+        error: the validation error, as a fraction.
+        config: the schedule.
+
+    """
     improved = error < plateau.best_error
     stale = jnp.where(improved, 0, plateau.stale + 1)
     drop = (stale >= config.patience) & (plateau.drops < config.max_drops)
@@ -36,32 +49,46 @@ def observe_error(plateau: Plateau, error: Float[Array, ""] | float, config: Sch
 
 
 class Rates(flax.struct.PyTreeNode):
-    """Learning rates of one step."""
+    """The learning rates of one step.
+
+    Attributes:
+        kernel: of the kernels.
+        bias: of the biases.
+        layers: factors by layer, for layers whose rates differ from the others'. They multiply both rates.
+
+    """
 
     kernel: Float[Array, ""]
     bias: Float[Array, ""]
     layers: dict[str, Float[Array, ""]] = flax.struct.field(default_factory=dict)
-    """What multiplies both in a layer that has a rate of its own."""
 
 
 def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Rates:
-    """The rates of the step after ``step`` steps.
+    """The learning rates of one step.
 
-    Raises UsageError under the rule "steps" where the length of an epoch is not known.
+    Args:
+        step: the number of steps taken before it.
+        plateau: the state of the rule "plateau". The rule "steps" ignores it.
+        config: the run.
+
+    Raises:
+        UsageError: the rule is "steps" and ``config.data.train_examples`` is None, so that the number of steps in an
+            epoch is not known.
+
     """
     schedule, optimizer = config.schedule, config.optimizer
     if schedule.rule == "steps":
         boundaries = [round(epoch * config.steps_per_epoch) for epoch in schedule.epochs]
         drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
-        most = len(boundaries)
+        most_drops = len(boundaries)
     else:
-        drops, most = plateau.drops, schedule.max_drops
-    shares = jnp.array([schedule.factor**count for count in range(most + 1)], jnp.float32)[drops]
+        drops, most_drops = plateau.drops, schedule.max_drops
+    factor = jnp.array([schedule.factor**count for count in range(most_drops + 1)], jnp.float32)[drops]
     bias_rate = optimizer.learning_rate if optimizer.bias_learning_rate is None else optimizer.bias_learning_rate
-    bias_shares = shares if schedule.biases == "follow" else jnp.ones((), jnp.float32)
+    bias_factor = factor if schedule.biases == "follow" else jnp.ones((), jnp.float32)
     return Rates(
-        kernel=optimizer.learning_rate * shares,
-        bias=bias_rate * bias_shares,
+        kernel=optimizer.learning_rate * factor,
+        bias=bias_rate * bias_factor,
         layers=_layer_factors(step, config),
     )
 
@@ -69,6 +96,6 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
 def _layer_factors(step: Int[Array, ""], config: TrainConfig) -> dict[str, Float[Array, ""]]:
     factors: dict[str, Float[Array, ""]] = {}
     for layer, epoch, factor in sorted(config.schedule.layer_rates, key=lambda entry: entry[1]):
-        begin = round(epoch * config.steps_per_epoch) if epoch > 0 else 0
-        factors[layer] = jnp.where(step >= begin, jnp.float32(factor), factors.get(layer, jnp.float32(1)))
+        first_step = round(epoch * config.steps_per_epoch) if epoch > 0 else 0
+        factors[layer] = jnp.where(step >= first_step, jnp.float32(factor), factors.get(layer, jnp.float32(1)))
     return factors | dict.fromkeys(config.optimizer.frozen, jnp.float32(0))

@@ -21,7 +21,10 @@ from alexnet_jax.training.schedule import learning_rates
 from alexnet_jax.training.state import TrainState
 
 Metrics = dict[str, Float[Array, ""]]
+"""Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples."""
+
 Views = Literal["center", "ten-crop"]
+"""What an image is classified from: its centre, or ten crops (paper, section 4.1)."""
 
 
 def loss_fn(
@@ -52,7 +55,7 @@ def loss_fn(
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}  # so XLA need not compute it
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
     images = training_crops(
-        batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _noisy(state, config)
+        batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
     )
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
     logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
@@ -60,8 +63,8 @@ def loss_fn(
     return metrics["loss"], metrics
 
 
-def _noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
-    """Whether colours are still noisy at this step."""
+def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
+    """Whether the next step adds colour noise."""
     until = config.augment.pca_colour_noise_until
     return until is None or state.step < round(until * config.steps_per_epoch)
 
@@ -86,7 +89,7 @@ def train_step(
 
     def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
         loss, metrics = loss_fn(params, state, batch, key, config=config, tower_axis=tower_axis)
-        # Every device's loss reaches every device's kernels through the gathers, and all these gradients are summed.
+        # The gathers pass the loss of each device to the kernels of all, where the gradients are summed.
         return loss if tower_axis is None else loss / lax.axis_size(tower_axis), metrics
 
     gradients, metrics = jax.grad(local_loss, has_aux=True)(state.params)

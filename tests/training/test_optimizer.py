@@ -19,7 +19,7 @@ def gradients():
 
 
 def run(config):
-    """Weights after each step of the package's optimizer."""
+    """The parameters after each step of ``make_optimizer(config)``."""
     as_float32 = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)  # noqa: E731
     params = as_float32({"fc": {"kernel": np.ones((3, 2)), "bias": np.ones(2)}})
     optimizer = make_optimizer(config)
@@ -33,7 +33,7 @@ def run(config):
 
 
 @pytest.mark.parametrize("bias_decay", [0.0, 0.01])
-def test_the_papers_rule_over_two_drops_of_the_rate(bias_decay):
+def test_the_paper_rule_matches_its_formula_over_two_drops_of_the_rate(bias_decay):
     path = run(OptimizerConfig(momentum=0.9, weight_decay=0.05, bias_decay=bias_decay))
     for name, rates, decay in (("kernel", RATES, 0.05), ("bias", BIAS_RATES, bias_decay)):
         pushes = [gradient["fc"][name] for gradient in gradients()]
@@ -42,15 +42,15 @@ def test_the_papers_rule_over_two_drops_of_the_rate(bias_decay):
             np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=1e-6)
 
 
-def test_optax_sgd_parts_from_the_paper_at_the_step_where_the_rate_drops():
-    """Until then they agree; after the drop the paper's velocity is still that of the old rate."""
+def test_the_two_rules_differ_from_the_first_drop_of_the_rate_on():
+    """After the drop, the velocity of the paper's rule still has the size of the old rate."""
     paper = run(OptimizerConfig(rule="paper", weight_decay=0.0))
     outside = run(OptimizerConfig(rule="optax_sgd", weight_decay=0.0))
     same = [np.allclose(a["kernel"], b["kernel"], rtol=1e-5) for a, b in zip(paper, outside, strict=True)]
     assert same == [True, True, True, False, False, False]
 
 
-def test_the_optax_sgd_rule_is_optax_sgd():
+def test_the_optax_sgd_rule_matches_optax_sgd():
     path = run(OptimizerConfig(rule="optax_sgd", weight_decay=0.0))
     reference = optax.inject_hyperparams(optax.sgd)(learning_rate=0.1, momentum=0.9)
     kernel = jnp.ones((3, 2), jnp.float32)

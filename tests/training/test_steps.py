@@ -9,15 +9,15 @@ import pytest
 import alexnet_jax
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import AugmentConfig, TrainConfig
-from alexnet_jax.data.source import Source
 from alexnet_jax.training.evaluation import evaluate_ensemble
 from alexnet_jax.training.metrics import summarize
 from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.state import TrainState, create_train_state
 from alexnet_jax.training.steps import eval_step, loss_fn, predict_step, train_step, train_steps
 from tests.helpers.nets import tiny_config
+from tests.helpers.sources import Examples
 
-# two convolutions and one hidden dense layer, to compile fast: what a step does does not depend on the net
+# two convolutions and one hidden dense layer, to compile fast: a step is the same for any net
 _MODEL = tiny_config().model
 CONFIG = tiny_config(model=dataclasses.replace(_MODEL, convs=_MODEL.convs[:2], dense=_MODEL.dense[:1]))
 KEY = jax.random.key(7)
@@ -31,28 +31,8 @@ def state() -> TrainState:
     return jax.jit(partial(create_train_state, CONFIG))(jax.random.key(0))
 
 
-class Examples(Source):
-    """Examples in memory."""
-
-    def __init__(self, examples):
-        self.examples = examples
-
-    def __len__(self):
-        return len(self.examples)
-
-    def __getitem__(self, index):
-        return self.examples[index]
-
-    @property
-    def image_shape(self):
-        return self.examples[0]["image"].shape
-
-    def name(self, index):
-        return str(index)
-
-
 def at(tree, index):
-    """One member of a stack."""
+    """One element of stacked trees."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
@@ -60,7 +40,7 @@ def assert_close(found, want, rtol=1e-4):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-6), found, want)
 
 
-def test_a_step_changes_every_parameter_and_counts(state, batch):
+def test_a_step_changes_every_parameter_and_advances_the_counter(state, batch):
     after, metrics = step(state, batch, KEY, config=CONFIG)
     assert int(after.step) == 1
     changed = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), after.params, state.params)
@@ -78,7 +58,7 @@ def test_training_lowers_the_loss(state, batch):
     assert float(metrics["loss"]) < 0.9 * first
 
 
-def test_a_step_is_a_function_of_its_arguments_and_one_key_serves_all_steps(state, batch):
+def test_a_step_is_deterministic_and_differs_from_the_next_with_the_same_key(state, batch):
     once, metrics = step(state, batch, KEY, config=CONFIG)
     again, _ = step(state, batch, KEY, config=CONFIG)
     jax.tree.map(np.testing.assert_array_equal, once, again)
@@ -86,7 +66,7 @@ def test_a_step_is_a_function_of_its_arguments_and_one_key_serves_all_steps(stat
     assert float(later["loss"]) != float(metrics["loss"])  # other crops and masks at another step
 
 
-def test_vmap_trains_an_ensemble(state, batch):
+def test_vmap_over_states_trains_an_ensemble(state, batch):
     keys = jax.random.split(jax.random.key(3), 2)
     states = jax.vmap(lambda key: create_train_state(CONFIG, key))(keys)
     together, metrics = jax.jit(jax.vmap(partial(train_step, config=CONFIG), in_axes=(0, None, None)))(
@@ -98,7 +78,7 @@ def test_vmap_trains_an_ensemble(state, batch):
         assert float(metrics["loss"][index]) == pytest.approx(float(alone_metrics["loss"]), rel=1e-4)
 
 
-def test_several_steps_in_one_scan_are_the_loop(state, batch):
+def test_train_steps_equals_repeated_train_step(state, batch):
     batches = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1], leaf]), batch)
     scanned, metrics = train_steps(state, batches, KEY, config=CONFIG)
     for index in range(3):
@@ -108,7 +88,7 @@ def test_several_steps_in_one_scan_are_the_loop(state, batch):
     assert float(metrics["loss"][-1]) == pytest.approx(float(last["loss"]), rel=1e-4)
 
 
-def test_grad_of_a_whole_step_is_the_gradient_that_the_step_used(state, batch):
+def test_the_gradient_through_a_step_is_the_gradient_of_the_loss(state, batch):
     def loss_of_step(params):
         return train_step(state.replace(params=params), batch, KEY, config=CONFIG)[1]["loss"]
 
@@ -117,7 +97,7 @@ def test_grad_of_a_whole_step_is_the_gradient_that_the_step_used(state, batch):
     assert_close(gradient, want)
 
 
-def test_gradients_are_those_of_finite_differences(state, batch):
+def test_forward_and_reverse_mode_gradients_match_finite_differences(state, batch):
     direction = jax.tree.map(
         lambda leaf: jax.random.normal(jax.random.key(leaf.size), leaf.shape, leaf.dtype), state.params
     )
@@ -133,7 +113,7 @@ def test_gradients_are_those_of_finite_differences(state, batch):
     assert float(jax.grad(loss_at)(0.0)) == pytest.approx(float(want), rel=0.05)
 
 
-def test_evaluation_counts_each_example_once_and_padding_never(state, batch):
+def test_evaluation_ignores_padding(state, batch):
     padded = {
         "image": jnp.concatenate([batch["image"], jnp.full_like(batch["image"], 200)]),
         "label": jnp.concatenate([batch["label"], jnp.full_like(batch["label"], PADDING_LABEL)]),
@@ -143,7 +123,7 @@ def test_evaluation_counts_each_example_once_and_padding_never(state, batch):
     assert_close(together, alone)
 
 
-def test_an_ensemble_averages_probabilities(state, batch):
+def test_evaluate_ensemble_averages_probabilities(state, batch):
     other = state.replace(params=jax.tree.map(lambda leaf: leaf[..., ::-1], state.params))
     layout, keys = choose_layout(CONFIG, 1), range(8)
     examples = [{"image": np.asarray(batch["image"][key]), "label": np.int32(key)} for key in keys]
@@ -155,7 +135,7 @@ def test_an_ensemble_averages_probabilities(state, batch):
     assert found["loss"] != pytest.approx(float(summarize(scores[0], batch["label"])["loss"]))
 
 
-def test_ten_crop_averages_probabilities(state):
+def test_ten_crop_predictions_are_probabilities_and_ignore_reflection(state):
     config = dataclasses.replace(CONFIG, augment=AugmentConfig(mean="channel"))
     images = jax.random.randint(KEY, (2, 71, 71, 3), 0, 256).astype(jnp.uint8)  # the centre is as far from each edge
     ten = predict(state, images, config=config, views="ten-crop")
@@ -165,16 +145,11 @@ def test_ten_crop_averages_probabilities(state):
     assert not np.allclose(ten, predict(state, images, config=config), rtol=1e-6)
 
 
-def test_perfect_and_wrong_logits_give_the_errors_that_they_should():
+def test_top1_and_top5_errors_of_known_logits():
     logits = jnp.eye(6, dtype=jnp.float32)[jnp.array([0, 1, 2, 3])] * 9 - jnp.arange(6, dtype=jnp.float32)[None]
     metrics = summarize(logits, jnp.array([0, 1, 5, 4]))
     # the third example's label ranks last of six, the fourth's fifth
     assert (float(metrics["top1_error"]), float(metrics["top5_error"])) == (0.5, 0.25)
-
-
-@pytest.mark.parametrize("name", alexnet_jax.__all__)
-def test_public_names_are_there_and_documented(name):
-    assert getattr(alexnet_jax, name).__doc__
 
 
 def test_presets_and_configs_are_hashable():
@@ -182,7 +157,7 @@ def test_presets_and_configs_are_hashable():
     assert isinstance(alexnet_jax.preset("quickstart"), TrainConfig)
 
 
-def test_frozen_layers_stay_as_they_are_and_a_factor_scales_the_step(state, batch):
+def test_frozen_layers_do_not_change_and_a_layer_rate_scales_the_update(state, batch):
     schedule = dataclasses.replace(CONFIG.schedule, layer_rates=(("fc3", 0, 0.5),))
     optimizer = dataclasses.replace(CONFIG.optimizer, frozen=("conv1",))
     config = dataclasses.replace(CONFIG, schedule=schedule, optimizer=optimizer)
@@ -197,13 +172,13 @@ def test_frozen_layers_stay_as_they_are_and_a_factor_scales_the_step(state, batc
     np.testing.assert_allclose(half, 0.5 * moved, rtol=1e-2, atol=1e-6)
 
 
-def test_noise_ends_at_its_epoch(state, batch):
+def test_colour_noise_ends_at_its_epoch(state, batch):
     augment = AugmentConfig(pca_colour_noise=5.0, pca_colour_noise_until=2)  # 4 steps an epoch
     config, quiet = (
         dataclasses.replace(CONFIG, augment=item)
         for item in (augment, dataclasses.replace(augment, pca_colour_noise=0.0))
     )
     for at_step, same in ((7, False), (8, True)):
-        there = state.replace(step=jnp.array(at_step, jnp.int32))
-        losses = [float(step(there, batch, KEY, config=item)[1]["loss"]) for item in (config, quiet)]
+        late = state.replace(step=jnp.array(at_step, jnp.int32))
+        losses = [float(step(late, batch, KEY, config=item)[1]["loss"]) for item in (config, quiet)]
         assert (losses[0] == pytest.approx(losses[1], rel=1e-6)) == same

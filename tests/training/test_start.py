@@ -1,0 +1,57 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexnet_jax.config import ScheduleConfig
+from alexnet_jax.data.source import DataSet
+from alexnet_jax.errors import UsageError
+from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.start import fit_to_data, restore_or_create
+from tests.helpers.nets import tiny_config
+from tests.helpers.runs import write_run
+from tests.helpers.sources import Examples
+
+SOURCE = Examples([{"image": np.zeros((72, 72, 3), np.uint8), "label": np.int32(0)}] * 24)
+DATA = DataSet(train=SOURCE, validation=None, test=SOURCE, class_names=("a", "b", "c", "d"), where=Path("photos"))
+
+
+def test_the_config_takes_classes_and_images_from_the_data():
+    config = fit_to_data(tiny_config(), DATA, keep_classes=False)
+    assert config.model.classes == 4
+    assert config.data.train_examples == 24
+    assert fit_to_data(tiny_config(), DATA, keep_classes=True).model.classes == 10
+
+
+def test_too_few_classes_are_refused():
+    config = tiny_config()
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, classes=2))
+    with pytest.raises(UsageError, match=r"^model\.classes is 2: photos has 4 classes, use at least as many$"):
+        fit_to_data(config, DATA, keep_classes=True)
+
+
+def test_the_plateau_rule_needs_validation_images():
+    config = tiny_config(schedule=ScheduleConfig("plateau"))
+    with pytest.raises(UsageError, match="nothing is held out to validate on"):
+        fit_to_data(config, DATA, keep_classes=False)
+
+
+def test_a_resume_on_other_versions_prints_one_line(tmp_path):
+    config = tiny_config()
+    workdir = RunDirectory(write_run(tmp_path, config, ("a",)))  # a checkpoint of step 7
+    lines = []
+
+    def resume():
+        checkpoints = Checkpoints(workdir.checkpoints, warn=pytest.fail)
+        return restore_or_create(config, DATA, workdir, checkpoints, lines.append)
+
+    assert resume().step == 7
+    assert lines == []
+    entries = json.loads(workdir.versions.read_text())
+    workdir.versions.write_text(json.dumps([entries[0] | {"jax": "0.0.1"}]))
+    resume()
+    assert len(lines) == 1
+    assert "jax 0.0.1, now" in lines[0]
