@@ -14,15 +14,15 @@ from alexnet_jax.runtime import tune_cpu, use_compile_cache
 from alexnet_jax.signals import exit_on_interrupt
 
 COMMANDS = {
-    "train": "train a net, or go on where a run stopped",
-    "evaluate": "errors of a trained net on a whole split",
+    "train": "train a net, or resume a run",
+    "evaluate": "the errors of a trained net on a whole split",
     "prepare": "make a data set of small images from ImageNet's tars, a folder or TFDS",
-    "predict": "the five best classes for image files",
-    "convert": "weights of PyTorch, of Caffe or of a run, as safetensors",
-    "export": "a trained net as a StableHLO or ONNX file",
-    "bench": "how fast a net runs here, and against other programs",
-    "variants": "the named nets and what they count",
-    "summary": "a net's layers, shapes, parameters and MACs",
+    "predict": "the most probable classes of images",
+    "convert": "convert weights of PyTorch, Caffe or a run to safetensors",
+    "export": "export a trained net to ONNX or StableHLO",
+    "bench": "time a net or the input pipeline, and compare with other programs",
+    "variants": "the named nets with their sizes",
+    "summary": "the layers of a net, with shapes, parameters and MACs",
 }
 
 

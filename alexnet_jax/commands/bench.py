@@ -24,9 +24,13 @@ _SECONDS_BETWEEN_LINES = 5.0
 class BenchArguments:
     """Time a net: forward, forward and backward, and the training step.
 
-    Everything is timed alternately after a warm-up, and medians are printed. The training step starts from stored
-    images, the others from float crops. With two devices only the training step is timed. `alexnet bench data` measures
-    the input pipeline.
+    All are timed alternately after a warm-up; the tables hold medians.
+
+    The training step starts from stored images, the others from crops.
+
+    Two devices are timed in the training step only.
+
+    `alexnet bench data` measures the input pipeline.
     """
 
     variant: str = "paper"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class BenchDataArguments:
     """Measure input pipelines: images per second from disk to shuffled batches.
 
-    This package's pipeline is measured alternately with TFDS and Grain as they come, tf.data and PyTorch's DataLoader.
+    The peers are TFDS with Grain, tf.data and PyTorch's DataLoader.
     """
 
     dataset: str | None = None

@@ -18,8 +18,9 @@ _SUFFIXES = (".onnx", ".stablehlo")
 class ExportArguments:
     """Export a trained net for other programs, as ONNX or StableHLO.
 
-    The exported net reads stored images, uint8 (batch, height, width, channels), for any batch size, and returns
-    logits. Crop and normalisation are inside.
+    The exported net reads stored uint8 images, for any batch size.
+
+    It returns logits. Crop and normalisation are inside.
     """
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
