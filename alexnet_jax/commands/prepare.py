@@ -14,7 +14,7 @@ from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
-from alexnet_jax.console.progress import PreparationDisplay, say
+from alexnet_jax.console.progress import PreparationDisplay, say, say_verbatim
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
@@ -22,70 +22,72 @@ from alexnet_jax.data.prepare.imagenet2012 import collect_imagenet2012
 from alexnet_jax.data.prepare.journal import Journal
 from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.errors import UsageError
+from alexnet_jax.hints import command
+from alexnet_jax.presets import preset
 from alexnet_jax.signals import StopRequest
 
 IMAGES_PER_SHARD = 4096
-"""A stop costs at most so many images' work; the 1.3 million of ImageNet make 350 files, which a process may open."""
+"""The work that is lost when a preparation is stopped. The 1.3 million images of ImageNet make 350 files."""
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What every source has to be told."""
+    """Options of every source."""
 
     data_dir: Path
-    """Where the data set goes, in a folder of its own."""
+    """The directory in which to make a directory for the data set."""
     name: str | None = None
-    """What to call the data set. Default: the source's name and the image size, `_raw` for raw pixels, `_validation`
-    for those alone."""
+    """The name of the data set. Default: the source's name and the image size, with `_raw` for raw pixels and
+    `_validation` for validation images alone."""
     image_size: int = 256
-    """Side of the stored images in pixels: the shorter side is scaled to it and the centre cut out."""
+    """Side of the stored images in pixels. The shorter side is scaled to it, and the centre is cropped."""
     encoding: Literal["jpeg", "raw"] = "jpeg"
-    """JPEG, or raw pixels: five times as large, and read without decoding."""
+    """JPEG, or raw pixels, which are about five times as large and need no decoding."""
     quality: int = 95
-    """Of JPEG."""
+    """JPEG quality, 1 to 100."""
     threads: int | None = None
-    """How many images to work on at a time. Default: one for each core."""
+    """Threads that read and encode images. Default: one for each core."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imagenet2012(Output):
-    """ILSVRC2012 from its two official tars, which are read as they are."""
+    """ILSVRC2012 from its two official tars, which are read without unpacking."""
 
     source: Path
-    """The folder that holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."""
+    """The directory with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."""
     validation_only: bool = False
-    """Only the validation images, to evaluate nets on; the training tar need not be there."""
+    """Only the validation images, to evaluate nets. The training tar is not needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(Output):
-    """A folder of class folders, or of train and test folders that hold them."""
+    """A folder of class folders, or of train and test folders with class folders in them."""
 
     source: Path
     """The folder."""
     test_fraction: float = 0.1
-    """Held out as the test set where there are no train and test folders."""
+    """Fraction to hold out as the test set, if there are no train and test folders."""
     validation_fraction: float = 0.0
-    """Held out of training to validate on."""
+    """Fraction of the training images to hold out for validation."""
     split_seed: int = 0
-    """Which images are held out."""
+    """Seed of the choice of images to hold out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tfds(Output):
-    """A data set that TFDS has prepared as ArrayRecord, with images of any size."""
+    """A TFDS data set in ArrayRecord format, with images of any size."""
 
     dataset: tyro.conf.Positional[str]
-    """NAME, NAME:VERSION or NAME/CONFIG:VERSION, or the folder of a version."""
+    """NAME, NAME:VERSION or NAME/CONFIG:VERSION, or the directory of a version."""
     source: str | None = None
-    """Where TFDS data sets are now. Default: in the package and in TFDS's own place."""
+    """The directory of TFDS data sets. Default: the package and TFDS's own directory."""
     train_split: str = "train"
-    """Which of its splits becomes train."""
+    """The split that becomes train."""
     test_split: str = "test"
-    """Which becomes test."""
+    """The split that becomes test."""
     validation_split: str | None = None
-    """Which becomes validation, if any."""
+    """The split that becomes validation, if any."""
 
 
 _Arguments = (
@@ -96,8 +98,8 @@ _Arguments = (
 
 
 def main(arguments: list[str]) -> int:
-    """Prepares, and prints what was written, what was damaged and how to go on."""
-    warnings.filterwarnings("ignore", module="PIL")  # of odd metadata in photos whose pixels are well
+    """Prepares a data set, and prints what was written, what was damaged, and the next command."""
+    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata in photos with intact pixels
     parsed: Imagenet2012 | Folder | Tfds = parse(_Arguments, arguments, "prepare")  # type: ignore[arg-type]
     recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality)
     source_name, collection = _collect(parsed)
@@ -105,17 +107,18 @@ def main(arguments: list[str]) -> int:
     data_dir = parsed.data_dir.expanduser()
     console = Console()
     for remark in collection.remarks:
-        say(console, f"source    {remark}")
+        say(console, f"note      {remark}")
     with StopRequest() as stop, PreparationDisplay(console) as display:
         journal = build(
             collection, recipe, data_dir, name, parsed.threads, display.advance, lambda: stop.signal is not None
         )
     if not journal.finished:
         assert stop.signal is not None
-        say(console, f"stopped after {journal.done:,} images; the same command goes on from there")
+        say(console, f"stopped after {journal.done:,} images; the same command resumes there")
         return 128 + stop.signal
     _report(console, journal)
-    say(console, f"next      {_next_command(parsed, name)}")
+    say(console, "next")
+    say_verbatim(console, _next_command(parsed, name, list(journal.images)))
     return 0
 
 
@@ -125,7 +128,7 @@ def _default_name(parsed: Output, recipe: Recipe, source_name: str) -> str:
 
 
 def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
-    """What the source is called, and what it holds."""
+    """The name of the source, and its images."""
     if isinstance(parsed, Imagenet2012):
         collection = collect_imagenet2012(parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.validation_only)
         return "imagenet2012", collection
@@ -165,11 +168,30 @@ def _report(console: Console, journal: Journal) -> None:
         say(console, f"damaged   {len(damaged):,} in all, listed in {journal.path}")
 
 
-def _next_command(parsed: Output, name: str) -> str:
-    if isinstance(parsed, Imagenet2012) and parsed.validation_only:
-        return f"alexnet evaluate NET --dataset {name} --data_dir {parsed.data_dir} --split validation"
-    net = "--preset imagenet_paper" if isinstance(parsed, Imagenet2012) else "--variant paper"
-    return (
-        f"alexnet train {net} --data.dataset {name} --data.data_dir {parsed.data_dir} "
-        f"--data.image_size {parsed.image_size}"
-    )
+def _next_command(parsed: Output, name: str, splits: list[str]) -> str:
+    """The command that trains or evaluates on what was prepared: with the preset whose crops fit the images best."""
+    place = ["--data_dir", parsed.data_dir]
+    if splits == ["validation"]:
+        return command("evaluate", "NET", "--dataset", name, *place, "--split", "validation")
+    size = parsed.image_size
+    is_imagenet = isinstance(parsed, Imagenet2012)
+    candidates = ["imagenet_paper", "photos"] if is_imagenet else ["photos"]
+    chosen = next((each for each in candidates if size >= preset(each).model.image_size), "quickstart")
+    crop = preset(chosen).model.image_size
+    options = [
+        "--preset",
+        chosen,
+        "--data.dataset",
+        name,
+        "--data.data_dir",
+        parsed.data_dir,
+        "--data.image_size",
+        size,
+    ]
+    if size < crop:
+        options += ["--model.image_size", size]
+    if is_imagenet and chosen != "imagenet_paper":
+        options += ["--data.test_split", "validation"]
+    if not is_imagenet and "validation" in splits:
+        options += ["--data.validation_split", "validation"]
+    return command("train", *options)

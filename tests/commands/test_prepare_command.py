@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from alexnet_jax.config import DataConfig
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.collection import collect_dataset
 from alexnet_jax.data.synsets import synset_names
+from alexnet_jax.hints import command
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.weights.safetensors import write_weights
 from alexnet_jax.weights.weights import Weights
@@ -39,7 +41,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     done = alexnet(*arguments, tmp_path / "here")
     assert done.returncode == 0
     assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in done.stdout
-    assert "alexnet train --preset imagenet_paper --data.dataset imagenet2012_24" in done.stdout
+    assert "alexnet train --preset quickstart --data.dataset imagenet2012_24" in done.stdout
     assert content(tmp_path / "here") == content(tmp_path / "1") == content(tmp_path / "2")
     for split in ("train", "validation"):  # protobuf puts a map into an order that each process draws anew
         shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
@@ -57,7 +59,6 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, phot
     assert (done.returncode, done.stderr) == (0, "")
     assert "images    1" in done.stdout
     assert re.search(r"^damaged   \w+: cat/3.png \(cannot identify the format\), left out$", done.stdout, re.MULTILINE)
-    assert f"--data.dataset my_photos_24_raw --data.data_dir {tmp_path} --data.image_size 24\n" in done.stdout
     data, plain = opened(tmp_path, "my_photos_24_raw", test_split="test"), opened(None, str(folder))
     assert data.class_names == ("cat", "dog")
     assert len(data.train) + len(data.test) == 19
@@ -75,6 +76,28 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, phot
     assert len(smaller.train) == len(data.train)
     assert [smaller.train[i]["label"] for i in range(5)] == [data.train[i]["label"] for i in range(5)]
     assert smaller.class_names == data.class_names
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [(20, ["--validation_fraction", 0.2]), (32, []), (128, ["--encoding", "raw"])],
+)
+def test_the_next_command_works_as_printed(tmp_path, photos, size, options):
+    folder = photos("my photos", per_class=10)
+    (folder / "cat" / "notes.txt").touch()
+    prepare = ["prepare", "folder", "--source", folder, "--data_dir", tmp_path / "data sets", "--image_size", size]
+    done = alexnet(*prepare, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 file(s) ignored (cat/notes.txt)" in done.stdout
+    *_, next_line, hint = done.stdout.splitlines()
+    words = shlex.split(hint)
+    assert (next_line, words[: words.index("train") + 1]) == ("next", shlex.split(command("train")))
+    preset = "photos" if size == 128 else "quickstart"
+    assert words[words.index("train") + 1 :][:2] == ["--preset", preset]
+    run = ["--workdir", tmp_path / "run", "--epochs", 1, "--batch_size", 8]
+    trained = alexnet(*words[words.index("train") :], *run)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    assert ("to validate" in trained.stdout) == (size == 20)
 
 
 def test_a_collection_of_a_data_set_has_its_splits_in_portions(photos):
@@ -102,7 +125,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
     threading.Thread(target=interrupt, daemon=True).start()
     done = alexnet(*arguments)
     assert done.returncode == 130
-    assert re.search(r"^stopped after \d+ images; the same command goes on from there$", done.stdout, re.MULTILINE)
+    assert re.search(r"^stopped after \d+ images; the same command resumes there$", done.stdout, re.MULTILINE)
     assert not (written / "dataset_info.json").exists()
     shards = len(list(written.glob("photos*")))
     assert 0 < shards < 75
@@ -123,15 +146,24 @@ def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "synsets" not in done.stdout
     assert "images    3 validation, 72 x 72 pixels" in done.stdout
-    command = "alexnet evaluate NET --dataset imagenet2012_72_validation --data_dir data --split validation"
-    assert f"next      {command}\n" in done.stdout
+    words = [
+        "evaluate",
+        "NET",
+        "--dataset",
+        "imagenet2012_72_validation",
+        "--data_dir",
+        "data",
+        "--split",
+        "validation",
+    ]
+    assert done.stdout.endswith(f"next\n{command(*words)}\n")
 
     config = tiny_config(model=tiny_model("paper", classes=1000))
     state = create_train_state(config, jax.random.key(0))
     statistics = state.statistics.replace(mean=np.full((72, 72, 3), 120, np.float32))
     names = tuple(synset_names().values())
     write_weights(Weights(config, state.params, statistics, names), tmp_path / "net.safetensors")
-    done = alexnet(*command.replace("NET", "net.safetensors").split()[1:], cwd=tmp_path)
+    done = alexnet(*[word.replace("NET", "net.safetensors") for word in words], cwd=tmp_path)
     assert re.match("validation, center, step 0, 3 images\ntop-1 error", done.stdout), done.stderr
 
 

@@ -1,4 +1,4 @@
-"""What there is to prepare: the images of each split, in portions that fill one shard each."""
+"""The images to prepare: those of each split, in portions of one shard each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from alexnet_jax.data.source import DataSet, Example, Source
 
 @dataclass(frozen=True)
 class Item:
-    """One image, not yet read."""
+    """One image that is not read yet."""
 
     name: str
     read: Callable[[], Example]
-    """Reads and decodes it; any thread may call it. Raises UnreadableImageError for what is no image."""
+    """Reads and decodes it, on any thread. Raises UnreadableImageError if it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,27 @@ class Portion:
     """The images of one shard."""
 
     images: int
-    """How many; an estimate where the source does not say before it is read."""
+    """Their number, or an estimate of it."""
     items: Callable[[], Iterable[Item]]
-    """Lists them in their order, and finds them as it goes."""
+    """Lists them in order."""
 
 
 @dataclass(frozen=True)
 class Collection:
-    """The images of a source, those of one split after those of another."""
+    """The images of a source by split."""
 
     class_names: tuple[str, ...]
     splits: dict[str, tuple[Portion, ...]]
     fingerprint: str
-    """Two collections with the same one have the same images in the same portions."""
+    """Equal for two collections of the same images in the same portions."""
     description: str
     remarks: tuple[str, ...] = ()
-    """What a person should know of the source, such as classes that are missing."""
+    """What a user should know about the source, such as missing classes."""
     homepage: str | None = None
 
 
 def collect_dataset(data: DataSet, images_per_shard: int) -> Collection:
-    """The images of an opened data set: ``train``, ``test`` and, where there is one, ``validation``."""
+    """The images of a data set: ``train``, ``test``, and ``validation`` if it has one."""
     sources = {"train": data.train, "test": data.test, "validation": data.validation}
     splits = {split: source for split, source in sources.items() if source is not None}
     names = (source.name(index) for source in splits.values() for index in range(len(source)))
@@ -53,6 +53,7 @@ def collect_dataset(data: DataSet, images_per_shard: int) -> Collection:
         splits={split: tuple(_portions(source, images_per_shard)) for split, source in splits.items()},
         fingerprint=fingerprint(images_per_shard, *data.class_names, *map(len, splits.values()), *names),
         description=f"The images of {data.where.name}, prepared by alexnet_jax.",
+        remarks=data.notes,
     )
 
 
@@ -68,7 +69,7 @@ def _items(source: Source, indices: range) -> Iterator[Item]:
 
 
 def fingerprint(*facts: object) -> str:
-    """A SHA-256 over the ``facts`` in their order."""
+    """The SHA-256 of ``facts``."""
     digest = hashlib.sha256()
     for fact in facts:
         digest.update(f"{fact}\n".encode(errors="surrogateescape"))
