@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first
+from tests.helpers.nets import tiny_model
 
 REFERENCES = Path(__file__).parents[1] / "references"
 
@@ -24,12 +24,9 @@ def reference(name):
 
 def tiny(name) -> ModelConfig:
     """The small net of the references with the structure of ``name``, without dropout."""
-    model = variant(name)
     features, size = ((8, 16, 12, 12, 8), 67) if name in CAFFE else ((8, 12, 16, 12, 8), 224)
-    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
-    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
-    dropout = dataclasses.replace(model.dropout, rate=0.0)
-    return dataclasses.replace(model, convs=convs, dense=dense, classes=10, image_size=size, dropout=dropout)
+    model = tiny_model(name, features=features)
+    return dataclasses.replace(model, image_size=size, dropout=dataclasses.replace(model.dropout, rate=0.0))
 
 
 def draw(name, config, seed, batch):

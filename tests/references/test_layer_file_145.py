@@ -16,8 +16,8 @@ from alexnet_jax.preprocessing.statistics import Statistics
 from alexnet_jax.training.metrics import cross_entropy
 from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.state import create_train_state
-from alexnet_jax.variants import variant
 from tests.helpers import formulas
+from tests.helpers.nets import tiny_model
 
 
 def layer_file_145(params, images):
@@ -55,11 +55,7 @@ def layer_file_145(params, images):
 @cache
 def case():
     """The net at its own 224 pixels with few channels, parameters of one strength, and images as stored."""
-    model = variant("original")
-    features = (8, 16, 12, 12, 8)
-    convs = tuple(dataclasses.replace(conv, features=count) for conv, count in zip(model.convs, features, strict=True))
-    dense = tuple(dataclasses.replace(layer, features=16) for layer in model.dense)
-    model = dataclasses.replace(model, convs=convs, dense=dense, classes=10)
+    model = dataclasses.replace(tiny_model("original"), image_size=224)
     config = TrainConfig(model, DataConfig(image_size=224), AugmentConfig(mean="channel"))
     rng = np.random.default_rng(0)
     statistics = Statistics(jnp.full((3,), 120.0, jnp.float32), jnp.eye(3, dtype=jnp.float32))
