@@ -49,15 +49,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: list[str]) -> int:
-    parsed = _parser().parse_args(arguments)
-    if parsed.command is None:
-        _parser().print_help()
-        return 0
-    if parsed.command not in COMMANDS:
-        raise unknown_name("command", parsed.command, COMMANDS)
-    tune_cpu()
-    use_compile_cache()
     with exit_on_interrupt():
+        parsed = _parser().parse_args(arguments)
+        if parsed.command is None:
+            _parser().print_help()
+            return 0
+        if parsed.command not in COMMANDS:
+            raise unknown_name("command", parsed.command, COMMANDS)
+        tune_cpu()
+        use_compile_cache()
         command = importlib.import_module(f"alexnet_jax.commands.{parsed.command}")
     return command.main(parsed.rest)
 

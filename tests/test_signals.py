@@ -47,14 +47,26 @@ with exit_on_interrupt():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "alexnet: interrupted\n")
 
 
+@pytest.fixture
+def sigint_by_default():
+    """Children start without an inherited "ignore", which a shell sets for what it runs in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("sigint_by_default")
 @pytest.mark.parametrize("delay", [0.05, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0])
 def test_ctrl_c_while_a_run_starts_is_never_lost(tmp_path, delay):
     command = [sys.executable, "-m", "alexnet_jax", "train", "--workdir", tmp_path / "run"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(delay)
     running.send_signal(signal.SIGINT)
-    out, errors = running.communicate(timeout=120)
+    try:
+        out, errors = running.communicate(timeout=120)
+    finally:
+        running.kill()
     if running.returncode == -signal.SIGINT:  # Python itself had not started
         assert delay < 0.5
         return
