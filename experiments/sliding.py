@@ -1,9 +1,9 @@
-"""How far the logits of a net that slides over a larger image are from those of the net on crop after crop.
+"""Differences between the logits of a fully convolutional net on large images and those of separate crops.
 
     uv run python experiments/sliding.py runs/quickstart
 
-takes test photos, four side by side as one larger image, and prints at each place of the map the difference of the two
-logits, over the largest logit of that place: its median and its largest value.
+joins test photos, four to a larger image, and compares the logits at each place of the map with those of the crop
+there. It prints the median and the maximum of the difference, relative to the largest logit of the place.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ def main(net: Path) -> None:
     rows = np.concatenate(np.split(photos, 2), axis=2)
     large = np.concatenate(np.split(rows, 2), axis=1)
     params = {"params": weights.params}
-    slid = np.asarray(jax.jit(AlexNet(config.model, fully_convolutional=True).apply)(params, large))
-    whole = jax.jit(AlexNet(config.model).apply)
+    maps = np.asarray(jax.jit(AlexNet(config.model, fully_convolutional=True).apply)(params, large))
+    apply = jax.jit(AlexNet(config.model).apply)
     size, step = config.model.image_size, np.prod([conv.stride for conv in config.model.convs])
     step *= config.model.max_pool.stride ** sum(conv.then.count("max_pool") for conv in config.model.convs)
     differences = []
-    for row in range(slid.shape[1]):
-        for column in range(slid.shape[2]):
+    for row in range(maps.shape[1]):
+        for column in range(maps.shape[2]):
             top, left = row * step, column * step
             crop = large[:, top : top + size, left : left + size]
             if crop.shape[1:3] == (size, size):
-                logits = np.asarray(whole(params, crop))
-                differences.append(np.abs(slid[:, row, column] - logits).max(-1) / np.abs(logits).max(-1))
+                logits = np.asarray(apply(params, crop))
+                differences.append(np.abs(maps[:, row, column] - logits).max(-1) / np.abs(logits).max(-1))
     found = np.concatenate(differences)
     print(f"{found.size} places: median {np.median(found):.1%}, largest {found.max():.1%}")
 

@@ -162,7 +162,7 @@ OTHERS = "loss, update, copies"
 
 def group_of(operation: Operation, scopes: Sequence[str]) -> str:
     """The named scope of an operation. A fused operation has the name of one of its parts."""
-    return next((part for part in operation.source.split("/") if part in scopes), OTHERS)
+    return next((word for word in re.findall(r"\w+", operation.source) if word in scopes), OTHERS)
 
 
 @dataclass(frozen=True)

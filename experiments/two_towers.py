@@ -1,12 +1,11 @@
-"""How near two devices come to one: what each holds, and the largest difference in loss, logits and gradients.
+"""Differences between one device and two towers on two devices: memory, loss, logits and gradients.
 
-    python experiments/two_towers.py [VARIANT ...]
+    uv run python experiments/two_towers.py [VARIANT ...]
 
-trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, whole on one
-device and as two towers on two, from the same weights, with dropout. A difference is max |a - b| / max |b| within an
-array; that of the gradients is taken between the velocities after the step: the gradients times the rate, and the
-decay. Each of three draws is told: where the two largest values of a pooling window are as near as the
-roundings before them, the two ways may choose differently, and one pixel's gradient goes elsewhere.
+trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, on one device and as
+two towers on two devices, from the same weights and with dropout. A difference is max |a - b| / max |b| within an
+array. For the gradients, it is that of the velocities after the step. The script prints three random draws, because
+rounding can change which of two nearly equal values max-pooling selects, and the gradient then goes to another pixel.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ BATCH = 4
 
 
 def difference(found: np.ndarray, want: np.ndarray) -> float:
-    """Largest difference, as a share of the largest value."""
+    """The largest difference, relative to the largest value."""
     return float(np.abs(found - want).max() / np.abs(want).max())
 
 
@@ -50,12 +49,12 @@ def compare(name: str) -> None:
 
 
 def step(layout: Layout, config: TrainConfig, seed: int) -> dict[str, Any]:
-    """Bytes on each device, logits before a step, and loss and velocities after it."""
+    """Bytes on each device, the logits before a step, and the loss and velocities after it."""
     rng, model, size = np.random.default_rng(seed), config.model, config.data.image_size
     images = rng.integers(0, 256, (BATCH, size, size, model.channels), dtype=np.uint8)
     batch = {"image": jnp.asarray(images), "label": jnp.arange(BATCH, dtype=jnp.int32)}
     state = create_train_state(config, jax.random.key(seed))
-    # wider weights than the published ones, so that the signal of random images reaches every gradient
+    # larger weights than published, so that random images give gradients to every layer
     placed = layout.place(state.replace(params=jax.tree.map(lambda leaf: 2.0 * leaf, state.params)))
     held = " and ".join(f"{size:,}" for size in bytes_per_device(placed).values())
     logits = np.asarray(layout.predict_step(placed, batch["image"], "center"))

@@ -1,4 +1,4 @@
-"""Each ImageNet recipe on a miniature of ImageNet: prepared from tars, trained, evaluated, asked for names."""
+"""Each ImageNet recipe on a miniature of ImageNet: prepare, train, evaluate, predict."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def prepared(tmp_path_factory):
 
 
 def miniature(name, data_dir):
-    """The recipe, with small channels, small crops and two steps an epoch; its epochs come within two."""
+    """The recipe with few channels, small crops and two steps per epoch. Its schedule is scaled to two epochs."""
     config = preset(name)
     model = tiny_model(NETS[name], 1000) if name in NETS else tiny_model("single_tower", 1000)
     kernels = (dataclasses.replace(conv, kernel_stddev=config.model.convs[0].kernel_stddev) for conv in model.convs)
     schedule = config.schedule
-    shares = [epoch / config.epochs for epoch in schedule.epochs]
+    fractions = [epoch / config.epochs for epoch in schedule.epochs]
     schedule = dataclasses.replace(
         schedule,
-        epochs=tuple(round(2 * share, 2) for share in shares),
+        epochs=tuple(round(2 * fraction, 2) for fraction in fractions),
         layer_rates=tuple((layer, 2 * epoch / config.epochs, rate) for layer, epoch, rate in schedule.layer_rates),
     )
     augment = dataclasses.replace(config.augment, images_per_crop=min(2, config.augment.images_per_crop))
@@ -60,7 +60,7 @@ def miniature(name, data_dir):
 @pytest.mark.parametrize(
     "name", [name if name == "imagenet_paper" else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
 )
-def test_the_whole_recipe_runs_in_miniature(prepared, tmp_path, name):
+def test_recipe_runs_in_miniature(prepared, tmp_path, name):
     workdir = RunDirectory(tmp_path / "run")
     result = train(miniature(name, prepared / "data"), workdir, Console(quiet=True))
     assert result.step == 4

@@ -147,7 +147,7 @@ class AlexNet(nn.Module):
 
 
 def _initial_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConfig | DenseConfig) -> dict[str, Array]:
-    size = math.prod(shape)  # one flat draw, because XLA compiles a draw of four axes several times as slowly
+    size = math.prod(shape)  # one flat draw, because XLA takes much longer to compile a draw with four axes
     if layer.kernel_stddev is None:
         kernel_key, bias_key = jax.random.split(key)
         bound = math.prod(shape[:-1]) ** -0.5

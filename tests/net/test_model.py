@@ -13,7 +13,7 @@ from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers import formulas
 from tests.helpers.nets import tiny_model
 
-# Parameters and multiply-accumulates for one image, as published or counted from the published shapes.
+# Parameters and multiply-accumulates of one image, published or computed from the published shapes.
 COUNTS = {
     "paper": (60_965_224, 724_406_816),
     "original": (60_965_224, 724_406_816),
@@ -27,7 +27,7 @@ COUNTS = {
     "one_gpu": (59_798_312, 391_500_000),
 }
 
-# Of the paper's net, from the layer table of its source.
+# Output shape, parameters and multiply-accumulates of the paper's layers.
 PAPER_LAYERS = {
     "conv1": ((55, 55, 96), 34_944, 105_415_200),
     "conv2": ((27, 27, 256), 307_456, 223_948_800),
@@ -41,20 +41,20 @@ PAPER_LAYERS = {
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_counts(name):
+def test_counts_are_as_published(name):
     summary = summarize_model(variant(name))
     parameters, macs = COUNTS[name]
     assert summary.parameters == parameters
     assert summary.macs == pytest.approx(macs, rel=1e-4)
 
 
-def test_each_layer_of_the_paper_counts_as_published():
+def test_counts_of_each_layer_of_the_paper_are_as_published():
     rows = {row.name: (row.shape, row.parameters, row.macs) for row in summarize_model(variant("paper")).rows}
     assert {name: rows[name] for name in PAPER_LAYERS} == PAPER_LAYERS
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_intermediate_can_be_asked_for_by_name(name):
+def test_every_intermediate_has_the_name_of_its_layer(name):
     config = variant(name)
     images = jax.ShapeDtypeStruct((2, config.image_size, config.image_size, config.channels), jnp.float32)
     net = AlexNet(config)
@@ -65,7 +65,7 @@ def test_every_intermediate_can_be_asked_for_by_name(name):
 
 
 def numpy_forward(config, params, images):
-    """The whole net from the oracles, at test time."""
+    """The forward pass at test time, from the formulas."""
     x = images
     for number, conv in enumerate(config.convs, start=1):
         layer = params[f"conv{number}"]
@@ -94,18 +94,18 @@ def numpy_forward(config, params, images):
 
 
 @pytest.mark.parametrize("name", ["paper", "original"])
-def test_logits_are_those_of_the_formulas(name):
+def test_logits_match_the_formulas(name):
     config = tiny_model(name)
     images = 60 * np.random.default_rng(0).standard_normal((1, 67, 67, 3)).astype(np.float32)
     net = AlexNet(config)
     params = jax.jit(net.init)(jax.random.key(0), jnp.asarray(images))["params"]
-    params = jax.tree.map(lambda leaf: 3.0 * leaf, params)  # larger, so that every part of every layer counts
+    params = jax.tree.map(lambda leaf: 3.0 * leaf, params)  # larger, so that all parts of every layer matter
     want = numpy_forward(config, jax.tree.map(np.asarray, params), images.astype(np.float64))
     found = jax.jit(partial(net.apply, train=False))({"params": params}, jnp.asarray(images))
     np.testing.assert_allclose(found, want, rtol=2e-4)
 
 
-def test_the_first_weights_are_as_published():
+def test_initial_weights_are_as_published():
     for name, conv_stddev in (("paper", 0.01), ("original", 0.03)):
         config = variant(name)
         dense = tuple(dataclasses.replace(layer, features=256) for layer in config.dense)
@@ -119,12 +119,14 @@ def test_the_first_weights_are_as_published():
 
 @pytest.mark.parametrize("scaled_in", ["test", "training"])
 @pytest.mark.parametrize("place", ["after", "before"])
-def test_dropout_keeps_the_mean_of_what_follows(place, scaled_in):
-    """Either way the classifier's mean input over many masks is its input at test."""
+def test_dropout_keeps_the_mean_of_the_logits(place, scaled_in):
+    """The mean over many masks equals the value at test time."""
     model = dataclasses.replace(tiny_model("paper"), dropout=Dropout(place=place, scaled_in=scaled_in), dense=())
     model = dataclasses.replace(model, dense=tiny_model("paper").dense[:1])
     net, images = AlexNet(model), jnp.ones((1, 67, 67, 3), jnp.float32)
-    params = jax.tree.map(jnp.abs, jax.jit(net.init)(jax.random.key(0), images)["params"])  # no ReLU bends the mean
+    params = jax.tree.map(
+        jnp.abs, jax.jit(net.init)(jax.random.key(0), images)["params"]
+    )  # positive, so that ReLU is linear
 
     def logits(key):
         return net.apply({"params": params}, images, train=True, rngs={"dropout": key})
@@ -134,8 +136,7 @@ def test_dropout_keeps_the_mean_of_what_follows(place, scaled_in):
     np.testing.assert_allclose(trained.mean(0), net.apply({"params": params}, images, train=False), rtol=0.02)
 
 
-def test_dropout_scales_where_it_says():
-    """The paper's form has units at their full size in training; the inverted form has them so at test."""
+def test_dropout_scales_in_training_or_at_test():
     images = jnp.ones((1, 67, 67, 3), jnp.float32)
     for scaled_in in ("test", "training"):
         net = AlexNet(dataclasses.replace(tiny_model("paper"), dropout=Dropout(scaled_in=scaled_in)))
@@ -180,7 +181,7 @@ def test_forward_mode_derivatives_agree_with_reverse_mode():
     assert curvature == pytest.approx(same_curvature, rel=1e-2)
 
 
-def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near():
+def test_bfloat16_net_has_logits_and_gradients_near_those_of_float32():
     config = tiny_model("original")
     images = 50 * jax.random.normal(jax.random.key(0), (4, 67, 67, 3))
     params = jax.jit(AlexNet(config).init)(jax.random.key(1), images)["params"]
@@ -197,16 +198,16 @@ def test_in_bfloat16_activations_are_narrow_and_logits_and_gradients_are_near():
 
         return logits, seen["intermediates"], jax.grad(loss)(params)
 
-    (logits, _, gradients), (narrow, seen, narrow_gradients) = run("float32"), run("bfloat16")
+    (logits, _, gradients), (rounded, seen, rounded_gradients) = run("float32"), run("bfloat16")
     assert {name for name, array in seen.items() if array.dtype != jnp.bfloat16} == {config.dense_names[-1]}
-    assert {array.dtype.name for array in jax.tree.leaves((narrow, narrow_gradients))} == {"float32"}
-    assert 0 < relative_distance(narrow, logits) < 0.02
-    for one, other in zip(jax.tree.leaves(narrow_gradients), jax.tree.leaves(gradients), strict=True):
+    assert {array.dtype.name for array in jax.tree.leaves((rounded, rounded_gradients))} == {"float32"}
+    assert 0 < relative_distance(rounded, logits) < 0.02
+    for one, other in zip(jax.tree.leaves(rounded_gradients), jax.tree.leaves(gradients), strict=True):
         assert relative_distance(one, other) < 0.3
 
 
-def test_in_bfloat16_the_gradient_of_a_bias_is_summed_in_float32():
-    """2,025 ones: bfloat16 has no such number."""
+def test_gradient_of_a_bias_is_summed_in_float32_in_a_bfloat16_net():
+    """The gradient is 2,025, which bfloat16 cannot represent."""
     net, images = AlexNet(tiny_model("paper"), dtype=jnp.bfloat16), jnp.zeros((9, 67, 67, 3), jnp.float32)
     params = jax.jit(net.init)(jax.random.key(0), images)["params"]
 

@@ -1,4 +1,4 @@
-"""The fully convolutional reading: one set of parameters, slid over larger images."""
+"""The fully convolutional net on images larger than its crops."""
 
 import dataclasses
 from functools import partial
@@ -28,7 +28,7 @@ def pixels(height, width):
 
 
 @pytest.mark.parametrize(("name", "image_size"), [("paper", 99), ("original", 67), ("caffenet", 99), ("slim_v2", 130)])
-def test_on_an_image_of_one_crop_the_map_is_the_logits(name, image_size):
+def test_an_image_of_crop_size_gives_one_place_with_the_ordinary_logits(name, image_size):
     config, sliding, params = net_and_params(name, image_size)
     images = pixels(image_size, image_size)
     logits = logits_of(AlexNet(config), params, images)
@@ -37,7 +37,7 @@ def test_on_an_image_of_one_crop_the_map_is_the_logits(name, image_size):
     np.testing.assert_allclose(found[:, 0, 0], logits, rtol=2e-5, atol=2e-5)
 
 
-def test_on_a_larger_image_the_map_is_the_dense_layers_at_each_place_of_the_last_pooling():
+def test_map_holds_the_dense_layers_at_each_place_of_the_last_pooling():
     config, sliding, params = net_and_params("paper", 99)
     slide = jax.jit(partial(sliding.apply, mutable="intermediates"))
     found, seen = slide({"params": params}, pixels(163, 131))
@@ -55,15 +55,15 @@ def test_on_a_larger_image_the_map_is_the_dense_layers_at_each_place_of_the_last
             np.testing.assert_allclose(found[:, row, column], x, rtol=1e-4, atol=1e-4)
 
 
-def test_where_convolutions_pad_a_crop_of_a_larger_image_gives_other_logits():
+def test_padding_makes_the_logits_differ_from_those_of_a_crop():
     _, sliding, params = net_and_params("paper", 99)
     images = pixels(163, 163)
-    whole = logits_of(sliding, params, images)[:, 0, 0]
+    place = logits_of(sliding, params, images)[:, 0, 0]
     crop = logits_of(sliding, params, images[:, :99, :99])[:, 0, 0]
-    assert float(jnp.abs(whole - crop).max() / jnp.abs(crop).max()) > 0.01
+    assert float(jnp.abs(place - crop).max() / jnp.abs(crop).max()) > 0.01
 
 
-def test_two_towers_slide_as_one_device_does():
+def test_two_towers_give_the_map_of_one_device():
     config, sliding, params = net_and_params("caffe_alexnet", 99)
     images = pixels(131, 131)
     halves = jax.tree.map(lambda leaf: leaf.reshape(*leaf.shape[:-1], 2, -1), params)

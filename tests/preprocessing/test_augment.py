@@ -19,7 +19,7 @@ PLAIN = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel
 
 
 def ramp(batch=64, size=8):
-    """Images whose pixels tell where they were: red the row, green the column."""
+    """Images whose red channel is the row and whose green channel is the column."""
     rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
     image = np.stack([rows, columns, np.zeros_like(rows)], -1).astype(np.uint8)
     return jnp.asarray(np.broadcast_to(image, (batch, size, size, 3)))
@@ -30,7 +30,7 @@ def zero_statistics(mean=None):
     return Statistics(mean, jnp.diag(jnp.array([4.0, 9.0, 25.0], jnp.float32)))
 
 
-def test_training_crops_take_every_offset_and_only_whole_squares():
+def test_training_crops_use_every_offset():
     crops = np.asarray(training_crops(ramp(400), jax.random.key(0), zero_statistics(), PLAIN, 6))
     corners = {tuple(corner) for corner in crops[:, 0, 0, :2].astype(int)}
     assert corners == {(row, column) for row in range(3) for column in range(3)}
@@ -38,7 +38,7 @@ def test_training_crops_take_every_offset_and_only_whole_squares():
     np.testing.assert_array_equal(crops[..., :2], want)
 
 
-def test_half_of_the_training_crops_are_mirrored():
+def test_half_of_the_training_crops_are_flipped():
     crops = np.asarray(
         training_crops(ramp(400), jax.random.key(0), zero_statistics(), AugmentConfig(pca_colour_noise=0.0), 6)
     )
@@ -46,7 +46,7 @@ def test_half_of_the_training_crops_are_mirrored():
     assert 0.4 < falling.mean() < 0.6
 
 
-def test_the_mean_image_is_cropped_with_the_image_or_always_at_its_centre():
+def test_mean_image_is_cropped_with_the_image_or_at_its_centre():
     images = ramp(64)
     statistics = zero_statistics(jnp.asarray(images[0], jnp.float32))
     same = training_crops(
@@ -59,7 +59,7 @@ def test_the_mean_image_is_cropped_with_the_image_or_always_at_its_centre():
     np.testing.assert_array_equal(center, plain - np.asarray(images[0], np.float32)[1:7, 1:7])
 
 
-def test_test_views_are_the_centre_and_the_ten_of_the_paper():
+def test_evaluation_views_are_the_centre_crop_and_the_ten_crops_of_the_paper():
     images = ramp(2)
     center = np.asarray(center_crop(images, zero_statistics(), PLAIN, 6))
     np.testing.assert_array_equal(center[0], np.asarray(images[0])[1:7, 1:7])
@@ -70,7 +70,7 @@ def test_test_views_are_the_centre_and_the_ten_of_the_paper():
 
 
 @pytest.mark.parametrize("scale", ["standard_deviation", "eigenvalue"])
-def test_colour_noise_is_one_colour_an_image_along_the_principal_components(scale):
+def test_colour_noise_adds_one_colour_per_image_along_the_principal_components(scale):
     config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.5, pca_colour_noise_scale=scale, mean="channel")
     images = jnp.zeros((4000, 2, 2, 3), jnp.uint8)
     noise = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), config, 2))
@@ -81,7 +81,7 @@ def test_colour_noise_is_one_colour_an_image_along_the_principal_components(scal
     np.testing.assert_allclose(covariance, want, atol=0.08 * want.max())
 
 
-def test_division_by_the_standard_deviation_of_each_channel():
+def test_crops_are_divided_by_the_standard_deviation_of_each_channel():
     config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel", divide_by_stddev=True)
     crops = center_crop(jnp.full((1, 4, 4, 3), 30, jnp.uint8), zero_statistics(), config, 4)
     np.testing.assert_allclose(crops[0, 0, 0], [15.0, 10.0, 6.0], rtol=1e-6)
@@ -95,7 +95,7 @@ def test_published_statistics_have_the_published_components():
     np.testing.assert_allclose(overlaps, np.eye(3), atol=2e-3)
 
 
-def test_published_statistics_of_grey_and_of_other_channels():
+def test_published_statistics_exist_for_grey_images_and_for_no_other_channels():
     grey = published_statistics(1)
     assert float(grey.mean[0]) == pytest.approx(0.299 * 127.30 + 0.587 * 119.72 + 0.114 * 104.91, rel=1e-5)
     assert grey.colour_covariance.shape == (1, 1)
@@ -103,14 +103,14 @@ def test_published_statistics_of_grey_and_of_other_channels():
         published_statistics(4)
 
 
-def test_neighbours_share_a_crop_and_a_reflection():
+def test_neighbouring_images_share_a_crop_and_a_flip():
     config = AugmentConfig(pca_colour_noise=0.0, mean="channel", images_per_crop=4)
     crops = np.asarray(training_crops(ramp(1600), jax.random.key(0), zero_statistics(), config, 6)).reshape(400, 4, -1)
     np.testing.assert_array_equal(crops, np.broadcast_to(crops[:, :1], crops.shape))
-    assert len({crop.tobytes() for crop in crops[:, 0]}) == 18  # 3 x 3 places, mirrored or not
+    assert len({crop.tobytes() for crop in crops[:, 0]}) == 18  # 3 x 3 positions, flipped or not
 
 
-def test_while_there_is_noise_pixels_are_divided():
+def test_pixels_are_divided_while_noise_is_on():
     config = AugmentConfig(horizontal_flip=False, pca_colour_noise=1e-9, mean="channel", pca_colour_noise_divisor=1.25)
     images, key = jnp.full((2, 4, 4, 3), 50, jnp.uint8), jax.random.key(0)
     for noisy, want in ((jnp.array(True), 40.0), (jnp.array(False), 50.0)):
@@ -121,14 +121,14 @@ def test_while_there_is_noise_pixels_are_divided():
 RESIZED = AugmentConfig(random_crop="resize", horizontal_flip=False, pca_colour_noise=0.0, mean="channel")
 
 
-def test_resized_parts_are_smooth_pictures_of_themselves():
-    """Of a ramp, a part resized is a ramp again: its slope tells the part's sides, its values its place."""
+def test_resized_boxes_have_the_areas_and_ratios_of_torchvision():
+    """A resized box of a ramp is a ramp. Its slopes give the sides of the box, its values the position."""
     crops = np.asarray(training_crops(ramp(300, 64), jax.random.key(0), zero_statistics(), RESIZED, 16))
     inner = crops[:, 4:12, 4:12]
     heights, widths = (16 * np.diff(inner[..., axis], axis=axis + 1).mean(axis=(1, 2)) for axis in (0, 1))
-    shares, ratios = heights * widths / 64**2, widths / heights
-    assert 0.075 < shares.min() < 0.15
-    assert 0.9 < shares.max() <= 1.0001
+    areas, ratios = heights * widths / 64**2, widths / heights
+    assert 0.075 < areas.min() < 0.15
+    assert 0.9 < areas.max() <= 1.0001
     assert 0.7 < ratios.min() < 0.8
     assert 1.25 < ratios.max() < 1.4
     middle = inner[..., 0].mean(axis=(1, 2))
@@ -136,7 +136,7 @@ def test_resized_parts_are_smooth_pictures_of_themselves():
     assert (middle + 0.5 <= 64 - heights / 2 + 0.5).all()
 
 
-def test_parts_are_resized_as_pillow_does():
+def test_boxes_are_resized_as_by_pillow():
     images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
     parts = [(0, 0, 48, 48), (5, 11, 20, 30), (30, 2, 9, 9)]
     found = _resized_crops(jnp.asarray(images), jnp.array(parts, jnp.float32), zero_statistics(), 16)
@@ -145,11 +145,11 @@ def test_parts_are_resized_as_pillow_does():
             picture = Image.fromarray(image[..., channel].astype(np.float32))
             box = (left, top, left + width, top + height)
             want = np.asarray(picture.resize((16, 16), Image.Resampling.BILINEAR, box))
-            # Pillow's windows see no pixel outside the part
+            # Pillow does not read pixels outside the box
             np.testing.assert_allclose(crop[2:-2, 2:-2, channel], want[2:-2, 2:-2], atol=0.01)
 
 
-def test_the_mean_image_goes_with_the_resized_part():
+def test_mean_image_is_resized_with_the_box():
     images = ramp(8, 32)
     statistics = zero_statistics(jnp.asarray(images[0], jnp.float32))
     crops = training_crops(images, jax.random.key(0), statistics, RESIZED, 12)

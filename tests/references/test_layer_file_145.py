@@ -1,4 +1,4 @@
-"""The variant `original` against its layer file written out in NumPy, constants and order of layers included."""
+"""The variant `original` against its layer file, written in NumPy with its constants and order of layers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.helpers.nets import tiny_model
 
 
 def layer_file_145(params, images):
-    """Logits at test of the authors' layers-145.cfg for images with the mean subtracted, in float64.
+    """The logits at test time of the authors' layers-145.cfg for images minus the mean, in float64.
 
-    Each line is a layer of the file. Its response normalisations divide their scale by the size of the window; pooling
-    and conv1 take a last window that hangs over the edge.
+    Each line is a layer of the file. Its normalisations divide the scale by the window size. Pooling and conv1 have a
+    last window that extends past the edge.
     """
 
     def conv(x, name, stride, padding, rounding, groups):
@@ -54,7 +54,7 @@ def layer_file_145(params, images):
 
 @cache
 def case():
-    """The net at its own 224 pixels with few channels, parameters of one strength, and images as stored."""
+    """The net with few channels, at 224 pixels; its state with random parameters; stored images."""
     model = dataclasses.replace(tiny_model("original"), image_size=224)
     config = TrainConfig(model, DataConfig(image_size=224), AugmentConfig(mean="channel"))
     rng = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def case():
     shapes = jax.eval_shape(lambda key: create_train_state(config, key, statistics), jax.random.key(0))
     state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def draw(leaf):  # strong enough for both normalisations to count
+    def draw(leaf):  # large enough that both normalisations matter
         return (rng.standard_normal(leaf.shape) * np.sqrt(2 / np.prod(leaf.shape[:-1]))).astype(np.float32)
 
     state = state.replace(params=jax.tree.map(draw, shapes.params), statistics=statistics)
@@ -70,7 +70,7 @@ def case():
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_logits_are_those_of_the_layer_file_on_one_device_and_on_two(devices):
+def test_logits_match_the_layer_file(devices):
     config, state, images = case()
     logits = layer_file_145(state.params, images.astype(np.float64) - 120)
     want = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -79,25 +79,25 @@ def test_logits_are_those_of_the_layer_file_on_one_device_and_on_two(devices):
     assert np.abs(found - want).max() < 1e-5 * np.abs(logits).max()
 
 
-def test_gradients_are_the_slopes_of_the_layer_files_loss():
+def test_gradients_match_the_slopes_of_the_loss_of_the_layer_file():
     config, state, images = case()
     pixels, labels = images.astype(np.float64) - 120, np.array([3, 7])
     rng = np.random.default_rng(1)
 
-    def loss_there(params):
+    def reference_loss(params):
         logits = layer_file_145(params, pixels)
         return (np.log(np.exp(logits).sum(-1)) - logits[np.arange(2), labels]).mean()
 
-    def loss_here(params):
+    def loss(params):
         logits = AlexNet(config.model).apply({"params": params}, jnp.asarray(pixels, jnp.float32))
         return cross_entropy(logits, jnp.asarray(labels)).mean()
 
-    gradient = jax.jit(jax.grad(loss_here))(jax.tree.map(jnp.asarray, state.params))
+    gradient = jax.jit(jax.grad(loss))(jax.tree.map(jnp.asarray, state.params))
     for layer in state.params:
         for kind, values in state.params[layer].items():
             direction = rng.standard_normal(values.shape) * np.abs(values).mean()
             losses = [
-                loss_there(
+                reference_loss(
                     state.params | {layer: state.params[layer] | {kind: values.astype(np.float64) + step * direction}}
                 )
                 for step in (1e-6, -1e-6)
