@@ -1,11 +1,14 @@
 import gzip
 import json
+import os
 import re
+import signal
 
 import jax
 import pytest
 
 from alexnet_jax.training import hooks, loop
+from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
@@ -106,3 +109,15 @@ def test_a_profile_holds_the_traced_steps_and_opens_in_perfetto(photos, tmp_path
     steps = {event["args"]["step_num"] for event in events if event.get("name") == "train"}
     assert steps == {"4", "5", "6", "7", "8"}
     assert list((tmp_path / "traces").rglob("*.xplane.pb"))
+
+
+def test_a_stop_before_the_first_step_saves_nothing(photos, tmp_path, monkeypatch):
+    def interrupt(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Layout, "compile_train_step", interrupt)
+    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *FAST)
+    assert done.returncode == 130
+    assert done.stdout.endswith("stopped before the first step: nothing was saved\n")
+    assert not RunDirectory(tmp_path / "run").has_begun
+    assert RunDirectory(tmp_path / "run").read_metrics() == []
