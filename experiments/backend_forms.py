@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import tyro
@@ -94,16 +95,14 @@ def with_forms(work: Callable[[], float], **plain: str) -> Callable[[], float]:
     return run
 
 
-def measure(name: str, batch_size: int, pairs: int) -> list[Gain]:
+def measure(name: str, batch_size: int, pairs: int) -> Iterator[Gain]:
     """The gain of each form in a training step and in a forward pass of one image of the variant ``name``."""
-    gains = []
     for work, size in (("train", batch_size), ("forward", 1)):
         contender = OwnNet(bench_config(variant(name), size), devices=1).contenders()[work]
         for operation in (operation.__name__ for operation, forms in FORMS.items() if PLATFORM in forms):
             print(f"{name}, {work}, {operation}", file=sys.stderr, flush=True)
             form, plain = alternate(with_forms(contender), with_forms(contender, **{operation: PLAIN}), pairs)
-            gains.append(Gain(operation, name, f"{work}, batch {size}", form, plain))
-    return gains
+            yield Gain(operation, name, f"{work}, batch {size}", form, plain)
 
 
 def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
@@ -143,11 +142,11 @@ def main(nets: tuple[str, ...] = ("paper", "torchvision"), batch_size: int = 32,
     if pairs < 4:
         raise UsageError(f"pairs is {pairs}: use at least 4")
     runtime.tune_cpu()
-    machine = describe_machine()
-    gains = [gain for name in nets for gain in measure(name, batch_size, pairs)]
-    figures = {"machine": machine, "gains": [asdict(gain) for gain in gains]}
-    FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
-    PAGE.write_text(page(figures, json.loads(TPU_FIGURES.read_text())))
+    machine, gains = describe_machine(), []
+    for gain in chain.from_iterable(measure(name, batch_size, pairs) for name in nets):
+        gains.append(asdict(gain))
+        FIGURES.write_text(json.dumps({"machine": machine, "gains": gains}, indent=1) + "\n")
+    PAGE.write_text(page(json.loads(FIGURES.read_text()), json.loads(TPU_FIGURES.read_text())))
     print(PAGE.read_text())
 
 
