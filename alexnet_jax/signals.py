@@ -17,7 +17,7 @@ _Handler = Callable[[int, FrameType | None], None]
 
 @contextlib.contextmanager
 def exit_on_interrupt() -> Iterator[None]:
-    """Ctrl-C ends the process at once with status 130 and one line, in this ``with``.
+    """In this ``with``, Ctrl-C ends the process immediately, with status 130 and one line.
 
     By default Ctrl-C raises KeyboardInterrupt. Python discards that exception if it arises in a callback, such as
     those of the import system, and the program goes on. Use this where no work can be lost: imports and set-up.

@@ -55,7 +55,7 @@ class Trace:
     Args:
         directory: where the trace goes; None writes none.
         start: the step at which the run starts or resumes.
-        steps: the steps of the whole run.
+        steps: the number of steps of the run.
 
     Raises:
         UsageError: ``directory`` is a file, or too few steps are left.
