@@ -1,0 +1,46 @@
+import dataclasses
+
+import pytest
+
+from alexnet_jax.config import OptimizerConfig
+from alexnet_jax.errors import UsageError
+from alexnet_jax.presets import PRESETS, preset
+from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.variants import variant
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_config_survives_a_round_trip_through_the_run_directory(tmp_path, name):
+    workdir = RunDirectory(tmp_path / "run")
+    workdir.claim(preset(name), ("a", "b"))
+    assert workdir.read_config() == preset(name)
+    assert hash(workdir.read_config()) == hash(preset(name))
+    assert workdir.read_classes() == ("a", "b")
+
+
+def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
+    workdir, config = RunDirectory(tmp_path / "run"), preset("quickstart")
+    workdir.claim(dataclasses.replace(config, seed=9), ())
+    workdir.claim(config, ())  # no checkpoint yet, so any config may replace it
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    workdir.claim(dataclasses.replace(config, epochs=config.epochs + 1, log_every=7), ())
+    assert workdir.read_config().epochs == config.epochs + 1
+    for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):
+        with pytest.raises(UsageError, match=rf"{next(iter(change))}.* there and .* here"):
+            workdir.claim(dataclasses.replace(config, **({"epochs": config.epochs + 1} | change)), ())
+    other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_plain"))
+    with pytest.raises(UsageError, match="holds another run") as error:
+        workdir.claim(other, ())
+    assert len(str(error.value)) < 500
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="it is a file"):
+        RunDirectory(tmp_path / "file").claim(config, ())
+
+
+def test_metrics_are_cut_after_the_step_and_before_a_partial_row(tmp_path):
+    workdir = RunDirectory(tmp_path)
+    for step in (1, 2, 3):
+        workdir.append_metrics({"step": step})
+    workdir.metrics.write_text(workdir.metrics.read_text() + '{"step": 4, "lo')
+    workdir.keep_metrics_until(2)
+    assert workdir.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'
