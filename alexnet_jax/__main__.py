@@ -66,8 +66,6 @@ def main() -> NoReturn:
     """Runs the command in ``sys.argv`` and exits: 0 well, 2 for usage, 1 for other errors, 128 + n by signal n."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
-    if not debug:
-        sys.unraisablehook = lambda raised: None  # callbacks of libraries that give up with what has failed already
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:

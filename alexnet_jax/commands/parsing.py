@@ -73,7 +73,8 @@ def _unknown_option(tokens: list[str], flags: Iterable[str]) -> str:
     option = next((token for token in tokens if token.startswith("-")), None)
     if option is None:
         return f"unexpected argument {tokens[0]!r}"
-    name = option.partition("=")[0].replace("-", "_").removeprefix("__")
+    option = option.partition("=")[0]
+    name = option.replace("-", "_").removeprefix("__")
     known = list(dict.fromkeys(flags))
     near = [flag for flag in known if flag.endswith(f".{name}")] or difflib.get_close_matches(name, known, 3, 0.7)
     suggestion = f": did you mean {' or '.join(f'--{flag}' for flag in near)}?" if near else ""

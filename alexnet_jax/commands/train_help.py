@@ -92,5 +92,5 @@ def _listing(title: str, makers: Mapping[str, Callable[[], object]], width: int)
 
 
 def _summary(make: Callable[[], object], width: int) -> str:
-    first_line = (make.__doc__ or "").partition("\n")[0]
+    first_line = (make.__doc__ or "").partition("\n")[0].replace("``", "")
     return textwrap.shorten(first_line.removesuffix("."), width, placeholder=" ...")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -288,3 +289,33 @@ def test_debug_shows_where(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Traceback" in done.stderr
     assert "no run is here" in done.stderr
+
+
+def test_quiet_prints_the_final_line_alone(run, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(run, workdir)
+    done = alexnet("train", "--workdir", workdir, "--quiet")
+    assert re.fullmatch(r"finished  12 steps, on test images top-1 error [\d.]+%\n", done.stdout)
+    assert done.stderr == ""
+
+
+def test_more_epochs_come_with_the_schedule_that_fits_them(run, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    refused = ["train", "--workdir", tmp_path / "copy", "--optimizer.momentum", 0.5]  # ends before training
+    for epochs, scaled in ((52, "38 48"), (13, "9.5 12")):
+        stdout = alexnet(*refused, "--epochs", epochs).stdout
+        assert stdout == (
+            f"note      --epochs {epochs} does not move the drops of the learning rate, which are at epochs 19 24 of "
+            f"26; to scale them, use --schedule.epochs {scaled} and another --workdir\n"
+        )
+    for options in (["--epochs", 4], ["--epochs", 52, "--schedule.epochs", 38, 48]):
+        assert alexnet(*refused, *options).stdout == ""
+
+
+def test_the_next_commands_work_as_printed(run, folder):
+    predict, train = (shlex.split(line) for line in (run / "said.txt").read_text().splitlines()[-2:])
+    image = next((folder / "test" / "dark").iterdir())
+    done = alexnet(*[str(image) if word == "IMAGE" else word for word in predict[predict.index("predict") :]])
+    assert (done.returncode, done.stderr) == (0, "")
+    done = alexnet(*["4" if word == "N" else word for word in train[train.index("train") :]])
+    assert "12 steps, already finished" in done.stdout

@@ -1,0 +1,89 @@
+"""The run that `alexnet train` starts from."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from alexnet_jax.commands.starting_run import StartingRun, starting_run
+from alexnet_jax.commands.train_help import parse_common
+from alexnet_jax.config.serialize import config_to_json
+from alexnet_jax.errors import UsageError
+from alexnet_jax.presets import preset
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_directory(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+
+
+def start(*arguments: object) -> StartingRun:
+    return starting_run(parse_common([str(argument) for argument in arguments]))
+
+
+def test_quickstart_is_the_default():
+    run = start("--seed", 1)
+    assert run.config.model == preset("quickstart").model
+    assert (run.workdir.root.as_posix(), run.notes, run.is_resumed) == ("runs/quickstart", (), False)
+
+
+def test_folder_of_photos_gets_the_photos_preset_and_a_note(photos):
+    run = start("--data.dataset", photos())
+    assert run.config.model == preset("photos").model
+    assert run.config.data.image_size == 128
+    assert run.workdir.root.as_posix() == "runs/photos"
+    assert run.notes == ("preset photos, because the data set is a folder; --preset quickstart is for 32-pixel images",)
+    chosen = start("--data.dataset", photos("more"), "--preset", "quickstart")
+    assert (chosen.config.model, chosen.notes) == (preset("quickstart").model, ())
+
+
+def test_variant_gets_the_learning_rate_of_the_preset_that_trains_it():
+    run = start("--variant", "paper")
+    assert run.config.optimizer.learning_rate == preset("imagenet_paper").optimizer.learning_rate == 0.01
+    assert run.config.data.image_size == 256
+    assert run.notes == (
+        "learning rate 0.01 for paper, where quickstart has 0.02; --optimizer.learning_rate sets another",
+    )
+    small = start("--preset", "imagenet_paper", "--variant", "small")
+    assert (small.config.optimizer.learning_rate, len(small.notes)) == (0.02, 1)
+    assert start("--variant", "small").notes == ()
+
+
+def test_config_file_changes_some_fields_of_the_preset(tmp_path):
+    file = tmp_path / "slow.json"
+    file.write_text(json.dumps({"epochs": 3, "optimizer": {"momentum": 0.5}, "schedule": {"epochs": [1, 2]}}))
+    run = start("--config", file)
+    assert (run.config.epochs, run.config.optimizer.momentum, run.config.schedule.epochs) == (3, 0.5, (1, 2))
+    assert run.config.optimizer.learning_rate == 0.02
+    assert run.workdir.root.as_posix() == "runs/slow"
+    assert start("--config", file, "--preset", "imagenet_paper").config.optimizer.learning_rate == 0.01
+
+
+def test_config_of_a_run_replaces_the_preset(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(config_to_json(preset("imagenet_original")))
+    config = start("--config", file).config
+    assert config.data.train_examples is None  # the data set decides
+    assert config.model == preset("imagenet_original").model
+    assert config.schedule == preset("imagenet_original").schedule
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"optimizer": {"learning_rat": 1}}', "unknown field 'learning_rat': did you mean learning_rate"),
+        ('{"epochs": "many"}', "not the JSON of a config"),
+        ("[]", "not a JSON object"),
+        ("{", "Expecting property name"),
+        (None, "no such file or directory"),
+    ],
+)
+def test_unusable_config_file_is_refused(tmp_path, text, message):
+    file = tmp_path / "bad.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=re.escape(f"--config is {file}: {message}")):
+        start("--config", file)
