@@ -1,4 +1,4 @@
-"""The statistics of a training set on disk: the stored ones, or measured ones."""
+"""The mean and the colour covariance of a training set: stored beside it, or measured."""
 
 from __future__ import annotations
 
@@ -18,9 +18,20 @@ from alexnet_jax.preprocessing.statistics import Statistics
 
 
 def training_statistics(data: DataSet, config: DataConfig, channels: int, per_pixel: bool) -> Statistics:
-    """Of the training set of ``data``: those that `alexnet prepare` kept beside it, or else measured ones.
+    """The statistics of the training set of ``data``.
 
-    What is kept is of all training images, those too that ``config`` holds out.
+    `alexnet prepare` stores them beside a data set. They include images that ``config`` holds out for validation.
+    Without them, or for another image size, they are measured.
+
+    Args:
+        data: the opened data set.
+        config: what ``data`` was opened with.
+        channels: of its images.
+        per_pixel: whether the mean is an image (size, size, channels), or one number per channel.
+
+    Raises:
+        AlexNetError: the stored statistics are damaged.
+
     """
     kept = _kept_statistics(data.where / STATISTICS) if config.train_split == "train" else None
     if kept is None or kept.mean.shape != (config.image_size, config.image_size, channels):
@@ -39,7 +50,14 @@ def _kept_statistics(path: Path) -> Statistics | None:
 
 
 def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> Statistics:
-    """Of a training set, or of ``most`` images of it, chosen at random; ``per_pixel`` asks for the mean image."""
+    """Measures the statistics of ``source``, or of ``most`` random examples of it.
+
+    Args:
+        source: the training examples.
+        per_pixel: whether the mean is an image (size, size, channels), or one number per channel.
+        most: the largest number of examples to read.
+
+    """
     chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
     total, products, count = np.zeros(()), np.zeros(()), 0
     for batch in evaluation_batches(Part(source, chosen), 250):

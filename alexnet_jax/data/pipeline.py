@@ -1,6 +1,6 @@
-"""Examples to batches on the host, through Grain. Which examples a batch holds follows from (seed, step) alone.
+"""Batches of examples on the host, by Grain. The examples of a batch depend on the seed and the step alone.
 
-Several processes that train one net each get their rows of every batch; the batch as a whole is that of one process.
+Several processes that train one net each read their rows of every batch. Together they read the batch of one process.
 """
 
 from __future__ import annotations
@@ -28,10 +28,24 @@ def training_batches(
     process_count: int = 1,
     threads: int = THREADS,
 ) -> Iterator[Example]:
-    """Batches without end, from step ``start`` on: each epoch is a new permutation, of which only whole batches count.
+    """Shuffled batches for training, without end. Each epoch has a new order and drops the last, incomplete batch.
 
-    A batch is ``{"image": uint8 (rows, size, size, channels), "label": int32 (rows,)}``, where ``rows`` is
-    ``batch_size / process_count``. Raises UsageError where that is no whole number.
+    Args:
+        source: the training examples.
+        batch_size: examples in a batch, over all processes.
+        seed: of the order.
+        start: the step of the first batch.
+        process_index: the number of this process.
+        process_count: the number of processes.
+        threads: threads that read batches.
+
+    Returns:
+        Batches ``{"image": uint8 (rows, size, size, channels), "label": int32 (rows,)}``, where ``rows`` is
+        ``batch_size / process_count``.
+
+    Raises:
+        UsageError: ``batch_size`` is not a multiple of ``process_count``.
+
     """
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
@@ -42,9 +56,9 @@ def training_batches(
 def evaluation_batches(
     source: Source, batch_size: int, process_index: int = 0, process_count: int = 1
 ) -> Iterator[Example]:
-    """Batches that hold every example once, in order; the last is filled up with examples labelled -1.
+    """Batches with every example once, in order. The last one is padded with examples of label -1.
 
-    Rows and errors are as in ``training_batches``, and each process gets the same number of batches.
+    Arguments, batches and errors are those of ``training_batches``. Each process gets the same number of batches.
     """
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).batch(batch_size, batch_fn=np.array)
@@ -52,7 +66,7 @@ def evaluation_batches(
 
 
 def _on_threads(threads: int) -> grain.ReadOptions:
-    """Each thread reads a batch of its own; as many again wait, and not more: 128 images of 256 pixels are 25 MB."""
+    """Each thread reads a batch. The buffer is small, because 128 images of 256 pixels are 25 MB."""
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
 
 
@@ -64,7 +78,7 @@ def _rows_of(process_index: int, process_count: int, batch_size: int) -> slice:
 
 
 def _read(source: Source, rows: slice, indices: np.ndarray) -> Example:
-    """The ``rows`` of the batch of ``indices``, filled in place, so that each image is copied once while in cache."""
+    """The ``rows`` of the batch of ``indices``. Each image is copied once, right after it is decoded."""
     count = rows.stop - rows.start
     images, labels = np.empty((count, *source.image_shape), np.uint8), np.full(count, PADDING_LABEL, np.int32)
     mine = indices[rows]

@@ -1,4 +1,4 @@
-"""The records of a prepared TFDS set: which features hold image and label, and both of them by index."""
+"""The stored records of a prepared TFDS data set: an image and its label by index."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ import numpy as np
 from alexnet_jax.errors import AlexNetError
 
 
-def find_features(features: Any, folder: Path) -> tuple[str, str]:
-    """The names of the features that hold the image and its class.
+def find_features(features: Any, directory: Path) -> tuple[str, str]:
+    """The names of the features of the image and its label.
 
-    Raises AlexNetError where the data set in ``folder`` has no such feature.
+    Args:
+        features: of the data set.
+        directory: of the data set, for errors.
+
+    Raises:
+        AlexNetError: the data set has no such feature.
+
     """
     import tensorflow_datasets as tfds  # slow to import
 
@@ -25,20 +31,20 @@ def find_features(features: Any, folder: Path) -> tuple[str, str]:
     label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))
     if image_key is None or label_key is None:
         missing = "image" if image_key is None else "class label"
-        raise AlexNetError(f"{folder}: has no {missing} among its features; use a data set for image classification")
+        raise AlexNetError(f"{directory}: has no {missing} among its features; use a data set for image classification")
     return image_key, label_key
 
 
 def _holds_pixels(feature: Any) -> bool:
-    """Whether a feature is an array like an image: what raw pixels are stored as."""
+    """Whether a feature has the shape and type of an image, as raw pixels have."""
     return len(feature.shape or ()) == 3 and feature.shape[-1] in (1, 3) and feature.np_dtype == np.uint8
 
 
 class Records:
-    """Images as stored, encoded or as pixels, and their labels, of one split in TFDS's notation.
+    """Stored images, encoded or as raw pixels, with their labels, of one split in TFDS's notation.
 
-    TFDS finds the records of the split, but its parser takes as long as reading raw pixels does; so protobuf alone
-    parses an image that is stored as one string of bytes, and TFDS what is stored as a list of numbers.
+    TFDS's parser is slow. It parses images that are stored as a list of numbers; those that are stored as one string
+    of bytes are parsed by protobuf alone.
     """
 
     def __init__(self, builder: Any, split: str, image_key: str, label_key: str) -> None:
@@ -51,14 +57,14 @@ class Records:
         self._image = self._features[image_key]
         self._encoded = isinstance(self._image, tfds.features.Image)
         form = self._image.get_serialized_info()
-        self._one_string = isinstance(form, tfds.features.TensorInfo) and form.np_dtype == np.object_
+        self._is_one_string = isinstance(form, tfds.features.TensorInfo) and form.np_dtype == np.object_
 
     def __len__(self) -> int:
         return len(self._serialized)
 
     def __getitem__(self, index: int) -> tuple[bytes | np.ndarray, int]:
         serialized = self._serialized[index]
-        if not self._one_string:
+        if not self._is_one_string:
             example = self._features.deserialize_example_np(serialized)
             return example[self._image_key], int(example[self._label_key])
         values = self._parse(serialized).features.feature

@@ -265,7 +265,7 @@ def test_a_finished_shard_that_is_gone_is_missed(tmp_path, imagenet):
     )
     (shard,) = (tmp_path / "set" / "1.0.0").glob("*array_record*")
     shard.unlink()
-    with pytest.raises(AlexNetError, match=f"{shard.name}: was finished and is gone"):
+    with pytest.raises(AlexNetError, match=f"{shard.name}: this finished shard is missing"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
 
 
@@ -280,7 +280,7 @@ def test_a_disk_that_is_full_is_told_and_the_preparation_goes_on_later(tmp_path,
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))  # the journal takes 120,000 bytes, a shard 450,000
     try:
-        with pytest.raises(AlexNetError, match=r"cannot be written .*the same command goes on"):
+        with pytest.raises(AlexNetError, match=r"cannot be written .*the same command resumes"):
             prepare(collect(imagenet, 100, 4000), Recipe(100, "raw"), tmp_path, "set")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

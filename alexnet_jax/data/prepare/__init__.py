@@ -1,5 +1,5 @@
-"""Image collections to TFDS data sets of small square images, without TensorFlow.
+"""Makes TFDS data sets of small square images, without TensorFlow.
 
-``imagenet2012`` and ``collection`` list what there is, ``recipe`` turns an image into a record, ``sums`` adds up
-its pixels, ``journal`` remembers the finished shards, and ``build`` writes them.
+``imagenet2012`` and ``collection`` list images, ``recipe`` makes a record of an image, ``sums`` adds up pixels,
+``shards`` writes a shard, ``journal`` keeps the finished shards, and ``build`` runs the whole preparation.
 """

@@ -1,8 +1,7 @@
-"""Writes a TFDS data set shard by shard, and its metadata last, which makes it complete.
+"""Writes a TFDS data set shard by shard, and its metadata last.
 
-TFDS's own writer works in one process, deletes what is unfinished and compresses every record, so that TFDS writes
-the metadata only. For the same reason there is no builder class with a ``download_and_prepare``: TFDS makes a builder
-of its own from the metadata, as ``tfds.builder(name, data_dir=...)``.
+TFDS's own writer cannot resume and compresses every record, so TFDS writes the metadata alone. From the metadata
+``tfds.builder(name, data_dir=...)`` makes a builder.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from alexnet_jax.errors import AlexNetError, UsageError
 
 VERSION = "1.0.0"
 JOURNAL = "preparation.json"
-_AHEAD = 4  # images under way for each thread, so that none waits for a slow neighbour
+_AHEAD = 4  # images in progress per thread, so that a slow one does not hold up the others
 
 
 def prepare(
@@ -38,12 +37,23 @@ def prepare(
     on_image: Callable[[int, int], None] = lambda done, expected: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Journal:
-    """Writes ``data_dir/name/1.0.0``, or goes on with it, on ``threads`` threads or one for each core.
+    """Writes ``data_dir/name/1.0.0``, or resumes writing it.
 
-    The same collection and recipe give the same bytes, whatever the threads and however often it was stopped.
-    ``on_image`` is told how many images are done and how many are expected. When ``should_stop`` says so, the shard
-    at hand is given up and those before it stay. Raises UsageError where the folder holds another data set,
-    AlexNetError where the disk has too little space or no image of a split can be read.
+    The same collection and recipe give the same bytes, with any number of threads and after any number of stops.
+
+    Args:
+        collection: the images.
+        recipe: how to store them.
+        data_dir: the directory of data sets.
+        name: of the data set.
+        threads: threads that read and encode images; None for one per core.
+        on_image: called after each image with the number of images done and expected.
+        should_stop: called after each image. If it returns True, the current shard is dropped, and finished ones stay.
+
+    Raises:
+        UsageError: the directory holds another data set, or a value is out of range.
+        AlexNetError: there is too little space, or no image of a split can be read.
+
     """
     if re.fullmatch(r"[a-zA-Z]\w*", name, re.ASCII) is None:
         raise UsageError(f"--name is {name!r}: use letters, digits and underscores, a letter first")
@@ -69,7 +79,7 @@ def prepare(
 
 
 def _remaining(collection: Collection, journal: Journal) -> int:
-    """How many images are expected in the shards that are not finished."""
+    """The expected number of images in the shards that are not finished."""
     return sum(
         portion.images
         for split, portions in collection.splits.items()
@@ -90,7 +100,7 @@ def _check_space(data_dir: Path, images: int, recipe: Recipe) -> None:
 
 @dataclass
 class _Build:
-    """One preparation and what it needs."""
+    """A preparation in progress."""
 
     collection: Collection
     recipe: Recipe
@@ -104,14 +114,16 @@ class _Build:
         self.features = self.recipe.features(self.collection.class_names)
 
     def write_shards(self, pool: Executor, ahead: int) -> bool:
-        """Writes the shards that are missing; False where it was stopped before the last."""
+        """Writes the missing shards. Returns False if it was stopped."""
         for split, portions in self.collection.splits.items():
             path_of, count = self._template(split).sharded_filepath, len(portions)
             paths = [Path(path_of(shard_index=index, num_shards=count)) for index in range(count)]
             finished = len(self.journal.images[split])
             for path in paths[:finished]:
                 if not path.exists():
-                    raise AlexNetError(f"{path}: was finished and is gone; remove {self.folder} and prepare it again")
+                    raise AlexNetError(
+                        f"{path}: this finished shard is missing; remove {self.folder} and prepare it again"
+                    )
             for path, portion in zip(paths[finished:], portions[finished:], strict=True):
                 shard = self._write_shard(path, portion, pool, ahead)
                 if shard is None:
@@ -123,14 +135,14 @@ class _Build:
     def _write_shard(self, path: Path, portion: Portion, pool: Executor, ahead: int) -> Shard | None:
         done, expected = self.journal.done, self.journal.done + _remaining(self.collection, self.journal)
 
-        def go_on() -> bool:
+        def on_image() -> bool:
             nonlocal done
             done += 1
             self.on_image(done, expected)
             return not self.should_stop()
 
         work = partial(make_record, recipe=self.recipe, features=self.features)
-        return write_shard(path, in_order(pool, work, portion.items(), ahead), self.recipe.image_size, go_on)
+        return write_shard(path, in_order(pool, work, portion.items(), ahead), self.recipe.image_size, on_image)
 
     def _template(self, split: str) -> Any:
         import tensorflow_datasets as tfds  # slow to import
@@ -140,14 +152,14 @@ class _Build:
         )
 
     def finish(self) -> None:
-        """Writes the statistics and what TFDS wants to know."""
+        """Writes the statistics and TFDS's metadata."""
         import tensorflow_datasets as tfds  # slow to import
 
         sums, images = self.journal.sums, self.journal.images
         assert sums is not None
         for split, counts in images.items():
             if sum(counts) == 0:
-                raise AlexNetError(f"{self.folder}: no image of the split {split!r} could be read; look at the source")
+                raise AlexNetError(f"{self.folder}: no image of the split {split!r} could be read; check the source")
         if sums.count:
             sums.save_statistics(self.folder / STATISTICS)
         tfds.folder_dataset.write_metadata(
@@ -157,7 +169,7 @@ class _Build:
                 tfds.core.SplitInfo(split, counts, self.journal.bytes[split], self._template(split))
                 for split, counts in images.items()
             ],
-            check_data=False,  # with TensorFlow
+            check_data=False,  # needs TensorFlow
             description=self.collection.description,
             homepage=self.collection.homepage or "",
             supervised_keys=("image", "label"),

@@ -1,4 +1,4 @@
-"""ILSVRC2012 as its two official tars hold it, read in place.
+"""ILSVRC2012 in its two official tars, which are read without unpacking.
 
 The training tar holds one tar for each synset, ``n01440764.tar`` with ``n01440764_10026.JPEG`` and so on; the
 validation tar holds ``ILSVRC2012_val_00000001.JPEG`` to ``ILSVRC2012_val_00050000.JPEG``.
@@ -21,19 +21,26 @@ from alexnet_jax.errors import AlexNetError, first_line
 TRAINING_TAR = "ILSVRC2012_img_train.tar"
 VALIDATION_TAR = "ILSVRC2012_img_val.tar"
 IMAGES_PER_SYNSET = 1300
-"""As many as a synset has at most; nearly all of them have so many."""
+"""The largest number of training images of a synset, which most synsets have."""
 _MOST_NAMED = 5
 
 
 def collect_imagenet2012(
     source: Path, image_size: int, images_per_shard: int, validation_only: bool = False
 ) -> Collection:
-    """The training and validation images of the tars in the folder ``source``, with the labels that TFDS gives them.
+    """The training and validation images of the tars, with the labels of TFDS's imagenet2012.
 
-    ``validation_only`` needs no training tar.
+    Missing synsets are remarks of the collection.
 
-    Raises AlexNetError for a tar that is missing, cut short, or not the official one. Synsets that are missing
-    are said in the remarks.
+    Args:
+        source: the directory with the tars.
+        image_size: side of the decoded images in pixels.
+        images_per_shard: about how many images a shard holds.
+        validation_only: whether to leave out the training images, whose tar is not needed then.
+
+    Raises:
+        AlexNetError: a tar is missing, truncated, or not the official one.
+
     """
     synsets = _tfds_lines("labels.txt")
     train = source / TRAINING_TAR
@@ -76,7 +83,7 @@ def collect_imagenet2012(
 
 
 _Image = tuple[str, int, int, int]
-"""Name, number, and where in the tar: offset and size in bytes."""
+"""Name, number, offset in the tar, and size in bytes."""
 
 
 def _tfds_lines(name: str) -> list[str]:
@@ -88,9 +95,7 @@ def _tfds_lines(name: str) -> list[str]:
 def _existing(tar: Path) -> Path:
     if not tar.is_file():
         without = ", or use --validation_only" if tar.name == TRAINING_TAR else ""
-        raise AlexNetError(
-            f"{tar.parent}: has no {tar.name}; image-net.org has it for those who register, unpack nothing{without}"
-        )
+        raise AlexNetError(f"{tar.parent}: has no {tar.name}; get it from image-net.org and do not unpack it{without}")
     return tar
 
 
@@ -123,7 +128,7 @@ def _validation_images(validation: Path) -> list[_Image]:
 
 
 def _validation_number(validation: Path, name: str) -> int:
-    """The place of an image among the official labels, which follows from its name and not from its place here."""
+    """The number of an image in the official list of labels, which is in its name."""
     match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
     if match is None or not 1 <= int(match[1]) <= 50_000:
         raise AlexNetError(f"{validation}: holds {name}, which is no validation image; is it {VALIDATION_TAR}?")
@@ -131,9 +136,13 @@ def _validation_number(validation: Path, name: str) -> int:
 
 
 def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
-    """The files in a tar, as its headers list them.
+    """The files in a tar.
 
-    Raises AlexNetError where the tar is none, or has no end: tarfile takes a damaged header for one.
+    tarfile takes a damaged header for the end of the tar, so this checks that the end is there.
+
+    Raises:
+        AlexNetError: it is not a tar, or it is truncated or damaged.
+
     """
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -152,7 +161,7 @@ def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int
         for tar in tars:
             synset = PurePosixPath(tar.name).stem
             inner = outer.extractfile(tar)
-            assert inner is not None  # only a folder has no content
+            assert inner is not None  # only a directory has no content
             for member in _members(inner, f"{train}: {tar.name}"):
                 name = PurePosixPath(member.name).name
                 if not name.startswith(f"{synset}_"):
@@ -162,7 +171,7 @@ def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int
 
 
 def _read(tar: Path, offset: int, size: int, label: int, image_size: int) -> Example:
-    with tar.open("rb") as file:  # a handle of its own, for the threads share none
+    with tar.open("rb") as file:  # each thread needs its own file position
         file.seek(offset)
         return {"image": decode_image(file.read(size), image_size, channels=3), "label": label}
 

@@ -1,4 +1,4 @@
-"""What is known of the shards that are finished: a stopped preparation goes on from it, and it stays as a summary."""
+"""The record of finished shards, from which a stopped preparation resumes. It stays as a summary."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.files import replace_file
 
 Plan = dict[str, Any]
-"""What the bytes of a data set follow from."""
+"""Everything that determines the bytes of a data set."""
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """An image that could not be read, and is left out."""
+    """An image that could not be read and was left out."""
 
     name: str
     reason: str
@@ -25,7 +25,7 @@ class Damaged:
 
 @dataclass
 class Shard:
-    """What one shard holds."""
+    """The content of one shard."""
 
     sums: PixelSums
     images: int = 0
@@ -41,19 +41,21 @@ class Journal:
     path: Path
     plan: Plan
     images: dict[str, list[int]]
-    """By split, how many each finished shard holds."""
+    """The number of images in each finished shard, by split."""
     bytes: dict[str, int]
-    """By split, of the records."""
+    """The size of the records, by split."""
     damaged: dict[str, list[Damaged]]
     sums: PixelSums | None
-    """Of the training images; None once the whole data set is there."""
+    """Of the training images; None once the data set is complete."""
 
     @classmethod
     def open(cls, path: Path, plan: Plan) -> Journal:
-        """The journal at ``path``, or a new one, which is not written yet.
+        """Reads the journal at ``path``, or makes a new one without writing it.
 
-        Raises UsageError where the folder holds something else than the beginning of ``plan``, AlexNetError where
-        the journal cannot be read.
+        Raises:
+            UsageError: the directory holds other files or the journal of another plan.
+            AlexNetError: the journal is damaged.
+
         """
         if path.exists():
             return cls._load(path, plan)
@@ -73,26 +75,26 @@ class Journal:
             damaged = {split: [Damaged(**image) for image in part] for split, part in content["damaged"].items()}
             sums = PixelSums.from_json(content["sums"]) if "sums" in content else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AlexNetError(f"{path}: damaged; remove the folder {path.parent} and prepare it again") from error
+            raise AlexNetError(f"{path}: damaged; remove the directory {path.parent} and prepare it again") from error
         differing = [f"{key} is {there[key]} there and {plan[key]} here" for key in plan if there[key] != plan[key]]
         if differing:
             raise UsageError(
-                f"{path.parent}: was prepared otherwise ({'; '.join(differing)}); use another --name or --data_dir"
+                f"{path.parent}: has another preparation ({'; '.join(differing)}); use another --name or --data_dir"
             )
         return cls(path, plan, images, size, damaged, sums)
 
     @property
     def finished(self) -> bool:
-        """Whether the whole data set is there."""
+        """Whether the data set is complete."""
         return self.sums is None
 
     @property
     def done(self) -> int:
-        """How many images have been read, damaged ones too."""
+        """The number of images read, including damaged ones."""
         return sum(map(sum, self.images.values())) + sum(map(len, self.damaged.values()))
 
     def add(self, split: str, shard: Shard) -> None:
-        """The next shard of ``split`` is finished."""
+        """Adds the next finished shard of ``split``."""
         assert self.sums is not None
         self.images[split].append(shard.images)
         self.bytes[split] += shard.bytes
@@ -101,12 +103,12 @@ class Journal:
             self.sums.add(shard.sums)
 
     def save(self) -> None:
-        """Writes it, on disk when this returns."""
+        """Writes the journal to disk."""
         assert self.sums is not None
         self._write({"sums": self.sums.to_json()}, indent=None)
 
     def finish(self, **summary: Any) -> None:
-        """Writes it for the last time, for people to read, with a ``summary`` in place of the sums."""
+        """Writes the journal for the last time, with a ``summary`` in place of the sums."""
         self.sums = None
         self._write(summary, indent=2)
 

@@ -1,4 +1,4 @@
-"""What is stored of an image."""
+"""How an image is stored."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Encoding = Literal["jpeg", "raw"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How images are stored: shorter side scaled to ``image_size``, the square in the centre cut out, in RGB."""
+    """How images are stored: the shorter side scaled to ``image_size``, the central square cropped, in RGB."""
 
     image_size: int = 256
     """In pixels."""
     encoding: Encoding = "jpeg"
-    """JPEG, or raw pixels: three to six times as large, and read without decoding."""
+    """JPEG, or raw pixels, which need no decoding."""
     quality: int = 95
-    """Of JPEG, as Pillow counts it."""
+    """JPEG quality, 1 to 100, as in Pillow."""
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
@@ -34,7 +34,7 @@ class Recipe:
 
     @property
     def bytes_per_image(self) -> int:
-        """Of raw pixels; for JPEG an estimate, 0.55 bytes a pixel, which photos at quality 95 come to."""
+        """Exact for raw pixels. For JPEG an estimate, 0.55 bytes per pixel, for photos at quality 95."""
         pixels = self.image_size**2
         return 3 * pixels if self.encoding == "raw" else round(0.55 * pixels)
 
@@ -43,7 +43,7 @@ class Recipe:
         import tensorflow_datasets as tfds  # slow to import
 
         shape = (self.image_size, self.image_size, 3)
-        if self.encoding == "raw":  # the default encoding of an array is a list of numbers, six times slower to read
+        if self.encoding == "raw":  # the default encoding, a list of numbers, is slow to read
             image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding=tfds.features.Encoding.BYTES)
         else:
             image = tfds.features.Image(shape=shape, encoding_format="jpeg")
@@ -51,13 +51,13 @@ class Recipe:
         return tfds.features.FeaturesDict({"file_name": tfds.features.Text(), "image": image, "label": label})
 
     def serialize(self, name: str, pixels: UInt8[np.ndarray, "size size 3"], label: int, features: Any) -> bytes:
-        """The record of an image, as TFDS reads it."""
+        """The serialized record of an image."""
         from tensorflow_datasets.core.example_serializer import ExampleSerializer  # slow to import
 
         image = pixels if self.encoding == "raw" else _as_jpeg(pixels, self.quality)
         encoded = features.encode_example({"file_name": name, "image": image, "label": label})
         example = ExampleSerializer(features.get_serialized_info()).get_tf_example(encoded)
-        return example.SerializeToString(deterministic=True)  # TFDS leaves the features in another order each time
+        return example.SerializeToString(deterministic=True)  # TFDS does not fix the order of the features
 
 
 def _as_jpeg(pixels: UInt8[np.ndarray, "size size 3"], quality: int) -> bytes:

@@ -1,4 +1,4 @@
-"""One shard: images made into records on several threads, and written in their order."""
+"""Writes a shard: several threads make records of images, which are written in order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.prepare.sums import PixelSums, colour_products
 from alexnet_jax.errors import AlexNetError, first_line
 
-_OPTIONS = "group_size:1,uncompressed"  # JPEG shrinks no further, and raw pixels are to be read fast
+_OPTIONS = "group_size:1,uncompressed"  # JPEG does not compress further, and raw pixels should read fast
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Record:
-    """One image as it is written, and what it adds to the sums."""
+    """The record of one image, and what it adds to the sums."""
 
     content: bytes
     pixels: np.ndarray
@@ -37,7 +37,7 @@ class Record:
 
 
 def make_record(item: Item, recipe: Recipe, features: Any) -> Record | Damaged:
-    """Reads and encodes one image; any thread may do it."""
+    """Reads and encodes one image, on any thread."""
     try:
         example = item.read()
     except UnreadableImageError as error:
@@ -48,23 +48,33 @@ def make_record(item: Item, recipe: Recipe, features: Any) -> Record | Damaged:
 
 
 def in_order(pool: Executor, work: Callable[[_Task], _Result], tasks: Iterable[_Task], ahead: int) -> Iterator[_Result]:
-    """The results of ``work`` in the order of ``tasks``, of which at most ``ahead`` are under way at a time."""
-    under_way: deque[Future[_Result]] = deque()
+    """The results of ``work`` in the order of ``tasks``, of which at most ``ahead`` are in progress at a time."""
+    pending: deque[Future[_Result]] = deque()
     for task in tasks:
-        under_way.append(pool.submit(work, task))
-        if len(under_way) == ahead:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()
+        pending.append(pool.submit(work, task))
+        if len(pending) == ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
 
 
 def write_shard(
     path: Path, results: Iterable[Record | Damaged], image_size: int, on_image: Callable[[], bool]
 ) -> Shard | None:
-    """Writes the records to ``path``, which is there whole or not at all.
+    """Writes a shard, completely or not at all.
 
-    ``on_image`` is called after each image; where it answers False, the shard is given up and None returned.
-    Raises AlexNetError where it cannot be written.
+    Args:
+        path: the file.
+        results: its records, and the damaged images that are left out.
+        image_size: side of the images in pixels.
+        on_image: called after each image. If it returns False, the shard is dropped.
+
+    Returns:
+        The content of the shard, or None if it was dropped.
+
+    Raises:
+        AlexNetError: the file cannot be written.
+
     """
     shard, draft = Shard(PixelSums.zero(image_size)), path.with_name(f".{path.name}")
     try:
@@ -82,9 +92,9 @@ def write_shard(
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
-    except RuntimeError as error:  # array_record's only one: the disk is full, say
+    except RuntimeError as error:  # of array_record, for example if the disk is full
         raise AlexNetError(
-            f"{path}: cannot be written ({first_line(error)}); make room, then the same command goes on"
+            f"{path}: cannot be written ({first_line(error)}); make room, then the same command resumes"
         ) from error
     finally:
         draft.unlink(missing_ok=True)

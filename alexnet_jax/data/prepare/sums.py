@@ -1,4 +1,4 @@
-"""Sums over the pixels of a training set, exact, so that neither the order nor the threads of the work change them."""
+"""Exact sums over the pixels of a training set. They do not depend on the order of the images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
 STATISTICS = "statistics.npz"
-"""The file beside a prepared data set that has its ``mean_image`` (size, size, 3) and ``colour_covariance`` (3, 3)."""
+"""The file of a prepared data set with its ``mean_image`` (size, size, 3) and ``colour_covariance`` (3, 3)."""
 
 
 def colour_products(pixels: UInt8[np.ndarray, "height width 3"]) -> Int64[np.ndarray, "3 3"]:
-    """For each two channels, the sum over the pixels of their product."""
+    """The sum over the pixels of the product of each two channels."""
     planes = np.ascontiguousarray(pixels.reshape(-1, 3).T, np.uint16)  # 255 * 255 still fits
     return (planes[:, None] * planes).sum(-1, dtype=np.int64)
 
@@ -29,27 +29,27 @@ class PixelSums:
 
     @classmethod
     def zero(cls, image_size: int) -> PixelSums:
-        """Of no images."""
+        """Sums over no images."""
         return cls(0, np.zeros((image_size, image_size, 3), np.int64), np.zeros((3, 3), np.int64))
 
     def add_image(self, pixels: UInt8[np.ndarray, "size size 3"], products: Int64[np.ndarray, "3 3"]) -> None:
-        """Takes in one image, with its ``colour_products``."""
+        """Adds an image, with its ``colour_products``."""
         self.count += 1
         self.pixels += pixels
         self.products += products
 
     def add(self, other: PixelSums) -> None:
-        """Takes in the images of ``other``."""
+        """Adds the images of ``other``."""
         self.count += other.count
         self.pixels += other.pixels
         self.products += other.products
 
     def mean_image(self) -> Float[np.ndarray, "size size 3"]:
-        """In 0..255."""
+        """The mean over the images, in 0..255."""
         return self.pixels / self.count
 
     def colour_covariance(self) -> Float[np.ndarray, "3 3"]:
-        """Of the pixels of all images, in 0..255."""
+        """The covariance of the channels over the pixels of all images, in 0..255."""
         mean = self.mean_image().mean(axis=(0, 1))
         return self.products / (self.count * self.pixels[..., 0].size) - np.outer(mean, mean)
 
@@ -59,7 +59,7 @@ class PixelSums:
         np.savez(path, mean_image=mean_image, colour_covariance=covariance)
 
     def describe(self) -> dict[str, Any]:
-        """The mean colour, and the principal components of the colours, those that vary most first."""
+        """The mean colour and the principal components of the colours, largest variance first."""
         variances, components = np.linalg.eigh(self.colour_covariance())
         return {
             "channel_means": self.mean_image().mean(axis=(0, 1)).tolist(),
@@ -68,7 +68,7 @@ class PixelSums:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers and lists."""
+        """The sums as values for JSON."""
         return {"count": self.count, "pixels": self.pixels.tolist(), "products": self.products.tolist()}
 
     @classmethod
