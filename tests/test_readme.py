@@ -1,4 +1,7 @@
-"""Every command of the README runs: here, or in CI where it takes minutes."""
+"""The README and the pages beside the code: their commands and programs run, and their links exist.
+
+CI runs the commands that take minutes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_jax.variants import variant
+from alexnet_jax import config, variants
 from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
@@ -20,35 +23,34 @@ from tests.helpers.imagenet import write_imagenet
 from tests.helpers.torch_files import Stored, tensor, zipped
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "alexnet_jax").rglob("README.md"))]
 CI = (ROOT / ".ci" / "run").read_text()
 
-# by hand on a machine that has the accelerator; here their resolution is what .ci/pin does
-NOT_RUN = {"uv sync --extra cuda13", "uv sync --extra tpu"}
-# days of work on ImageNet itself; test_presets.py runs the same in miniature
-NOT_RUN |= {
+NEEDS_ACCELERATOR = {"uv sync --extra cuda12", "uv sync --extra cuda13", "uv sync --extra tpu"}
+NEEDS_IMAGENET = {  # days of work; test_presets.py runs the same in miniature
     "uv run alexnet train --preset imagenet_paper --data.data_dir data",
     "uv run alexnet evaluate runs/imagenet_paper --views ten-crop",
 }
 
 
-def blocks(kind):
-    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [line for block in blocks("console") for line in block.splitlines() if line not in NOT_RUN]
+def runs_in_ci(command):
+    """Whether CI has the command, with at most a run directory added."""
+    without_directory = re.sub(r' --workdir "[^"]*"', "", CI)
+    words = re.escape(command.removeprefix("pip install uv && "))
+    return re.search(rf"(^|&& ){words}$", without_directory, re.MULTILINE) is not None
 
 
-def runs_in_ci(line):
-    """Whether CI has the command, with nothing but a work folder of its own added."""
-    words = line.removeprefix("pip install uv && ")
-    said = re.sub(r' --workdir "[^"]*"', "", CI)
-    return re.search(rf"(^|&& ){re.escape(words)}$", said, re.MULTILINE) is not None
+COMMANDS = dict.fromkeys(line for page in PAGES for block in blocks(page, "console") for line in block.splitlines())
+HERE = [line for line in COMMANDS if not runs_in_ci(line) and line not in NEEDS_ACCELERATOR | NEEDS_IMAGENET]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with what the README's commands take for granted: a finished run, photos, a picture, others' files."""
+    """A directory with what the commands expect: a finished run, photos, one picture, other programs' files."""
     place = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
@@ -65,7 +67,7 @@ def place(tmp_path_factory):
 
 def write_torchvision_weights(path):
     """A state dict of torchvision's alexnet at full size, all zeros, as torch.save writes it."""
-    model = variant("torchvision")
+    model = variants.variant("torchvision")
     elements = sum(np.prod(shape) + shape[0] for shape in layer_shapes(model).values())
     storage, offset, state = Stored("Float", "0", int(elements)), 0, {}
     for name, shape in zip(torchvision_names(model).values(), layer_shapes(model).values(), strict=True):
@@ -76,33 +78,45 @@ def write_torchvision_weights(path):
     zipped(path, state, {"0": bytes(4 * offset)})
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if not runs_in_ci(line)])
-def test_commands(place, line):
+@pytest.mark.slow
+@pytest.mark.parametrize("line", HERE)
+def test_command(place, line):
     tool, *arguments = shlex.split(line.removeprefix("uv run "))
-    assert tool == "alexnet", f"{line} is run neither here nor in CI"
+    assert tool == "alexnet", f"{line} runs neither here nor in CI"
     done = alexnet(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
-def test_ci_runs_the_rest():
-    assert [line for line in COMMANDS if runs_in_ci(line)] == [
-        "pip install uv && uv run alexnet train",
-        "pip install uv && uv run pytest",
-        "uv run alexnet train",
-        "uv run alexnet train --epochs 28",
-    ]
+@pytest.mark.parametrize("line", ["pip install uv && uv run alexnet train", "pip install uv && uv run pytest"])
+def test_ci_runs_the_two_commands_of_the_first_screen(line):
+    assert line in COMMANDS
+    assert runs_in_ci(line)
 
 
-@pytest.mark.parametrize(
-    ("code", "want"), list(zip(blocks("python"), ["(1, 3, 3, 64)\n", "(1, 6, 10, 10)\n"], strict=True))
-)
-def test_python(tmp_path, code, want):
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=280)
+def test_the_readme_shows_the_net_of_the_paper():
+    code = next(block for block in blocks(PAGES[0], "python") if block.startswith("def paper"))
+    names = dict(vars(config))
+    exec(code, names)
+    assert names["paper"]() == variants.paper()
+
+
+PROGRAMS = [block for page in PAGES for block in blocks(page, "python") if not block.startswith("def ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", PROGRAMS)
+def test_program_prints_what_its_comments_say(place, code):
+    expected = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    assert expected
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == want
+    assert done.stdout.splitlines() == expected
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)]+)\)", README))
-def test_links_lead_somewhere(target):
-    assert (ROOT / target).exists()
+LINKS = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)#]+)\)", page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=[f"{page.parent.name}:{link}" for page, link in LINKS])
+def test_link_exists(page, link):
+    assert (page.parent / link).exists()

@@ -11,7 +11,7 @@ import numpy as np
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.pipeline import evaluation_batches
-from alexnet_jax.data.prepare.sums import STATISTICS
+from alexnet_jax.data.pixel_sums import STATISTICS, PixelSums, colour_products
 from alexnet_jax.data.source import DataSet, Part, Source
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.preprocessing.statistics import Statistics
@@ -59,12 +59,13 @@ def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> S
 
     """
     chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
-    total, products, count = np.zeros(()), np.zeros(()), 0
+    size, _, channels = source.image_shape
+    sums = PixelSums.zero(size, channels)
     for batch in evaluation_batches(Part(source, chosen), 250):
-        images = batch["image"][batch["label"] != PADDING_LABEL].astype(np.float64)
-        pixels = images.reshape(-1, images.shape[-1])
-        total, products, count = total + images.sum(axis=0), products + pixels.T @ pixels, count + len(images)
-    mean_image = total / count
-    mean = mean_image.mean(axis=(0, 1))
-    covariance = products / (count * mean_image.shape[0] * mean_image.shape[1]) - np.outer(mean, mean)
-    return Statistics(jnp.asarray(mean_image if per_pixel else mean, jnp.float32), jnp.asarray(covariance, jnp.float32))
+        for image in batch["image"][batch["label"] != PADDING_LABEL]:
+            sums.add_image(image, colour_products(image))
+    mean = sums.mean_image()
+    return Statistics(
+        jnp.asarray(mean if per_pixel else mean.mean(axis=(0, 1)), jnp.float32),
+        jnp.asarray(sums.colour_covariance(), jnp.float32),
+    )

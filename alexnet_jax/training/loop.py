@@ -24,7 +24,7 @@ from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.placement import bytes_per_device
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import fit_to_data, restore_or_create, run_keys
+from alexnet_jax.training.start import StartFromWeights, fit_to_data, restore_or_create, run_keys
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.training.validation import validate
 
@@ -54,6 +54,7 @@ def train(
     devices: int | None = None,
     keep_classes: bool = True,
     profile: Path | None = None,
+    start_from_weights: StartFromWeights | None = None,
 ) -> Result:
     """Trains to the end of ``config``, or resumes a run and trains it to its end. Ctrl-C stops it between two steps.
 
@@ -64,6 +65,7 @@ def train(
         devices: as in ``choose_layout``.
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.
         profile: a directory for a profiler trace of a few steps.
+        start_from_weights: makes the first state of a new run with ``config.init``. None draws initial weights.
 
     Raises:
         UsageError: ``workdir`` holds another run, or the config does not fit the data or the devices.
@@ -76,7 +78,7 @@ def train(
     workdir.claim(config, data.class_names)
     say = partial(say_to, console)
     checkpoints = Checkpoints(workdir.checkpoints, warn=say)
-    state = layout.place(restore_or_create(config, data, workdir, checkpoints, say))
+    state = layout.place(restore_or_create(config, data, workdir, checkpoints, say, start_from_weights))
 
     start = int(state.step)
     say(describe_run(config, workdir.root, data, bytes_per_device(state), start))

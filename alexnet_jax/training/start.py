@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import jax
 from jaxtyping import PRNGKeyArray
@@ -17,8 +16,6 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
-from alexnet_jax.weights.fine_tuning import start_from
-from alexnet_jax.weights.read import read_weights
 
 
 def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:
@@ -53,8 +50,18 @@ def run_keys(config: TrainConfig) -> tuple[PRNGKeyArray, PRNGKeyArray]:
     return weights_key, steps_key
 
 
+StartFromWeights = Callable[[TrainConfig, PRNGKeyArray, Callable[[str], None]], TrainState]
+"""Makes the first state of a run with ``config.init``, from the key of the initial weights. The last argument is called
+with a line of text for the user."""
+
+
 def restore_or_create(
-    config: TrainConfig, data: DataSet, workdir: RunDirectory, checkpoints: Checkpoints, say: Callable[[str], None]
+    config: TrainConfig,
+    data: DataSet,
+    workdir: RunDirectory,
+    checkpoints: Checkpoints,
+    say: Callable[[str], None],
+    start_from_weights: StartFromWeights | None = None,
 ) -> TrainState:
     """The state of the latest readable checkpoint, or that before the first step.
 
@@ -66,7 +73,11 @@ def restore_or_create(
     """
     state = checkpoints.restore(abstract_train_state(config))
     if state is None:
-        state = _create(config, data, say)
+        weights_key, _ = run_keys(config)
+        if start_from_weights is None:
+            state = _create(config, data, weights_key)
+        else:
+            state = start_from_weights(config, weights_key, say)
     step = int(state.step)
     checkpoints.discard_after(step)
     workdir.keep_metrics_until(step)
@@ -76,11 +87,6 @@ def restore_or_create(
     return state
 
 
-def _create(config: TrainConfig, data: DataSet, say: Callable[[str], None]) -> TrainState:
-    create = jax.jit(partial(create_train_state, config))
-    weights_key, _ = run_keys(config)
-    if config.init is None:
-        per_pixel = config.augment.mean == "image"
-        return create(weights_key, training_statistics(data, config.data, config.model.channels, per_pixel))
-    weights = read_weights(Path(config.init), warn=say)
-    return start_from(weights, create(weights_key, weights.statistics), config, say)
+def _create(config: TrainConfig, data: DataSet, key: PRNGKeyArray) -> TrainState:
+    statistics = training_statistics(data, config.data, config.model.channels, config.augment.mean == "image")
+    return jax.jit(partial(create_train_state, config))(key, statistics)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import jax
+from jaxtyping import PRNGKeyArray
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import differences
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights
 
 
@@ -48,6 +54,23 @@ def start_from(
         return state.replace(params=weights.params)
     say(f"starts from {config.init}, with a new {head}: {after} classes, not {before}")
     return state.replace(params=weights.params | {head: state.params[head]})
+
+
+def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:
+    """The first state of a run that starts from the weights in ``config.init``.
+
+    Args:
+        config: the run.
+        key: draws the classifier if the number of classes differs.
+        say: called with a line about what was taken.
+
+    Raises:
+        AlexNetError: the weights cannot be read.
+        UsageError: the nets or their normalisation of pixels differ in more than the number of classes.
+
+    """
+    weights = read_weights(Path(config.init or ""), warn=say)
+    return start_from(weights, jax.jit(partial(create_train_state, config))(key, weights.statistics), config, say)
 
 
 def _check_same_net(weights: Weights, config: TrainConfig) -> None:

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alexnet_jax.data.pixel_sums import STATISTICS
 from alexnet_jax.data.prepare.collection import Collection, Portion
 from alexnet_jax.data.prepare.journal import Journal, Shard
 from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.prepare.shards import in_order, make_record, write_shard
-from alexnet_jax.data.prepare.sums import STATISTICS
 from alexnet_jax.errors import AlexNetError, UsageError
 
 VERSION = "1.0.0"

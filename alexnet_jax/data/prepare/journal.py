@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alexnet_jax.data.prepare.sums import PixelSums
+from alexnet_jax.data.pixel_sums import PixelSums
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.files import replace_file
 

@@ -15,10 +15,10 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from alexnet_jax.data.images import UnreadableImageError
+from alexnet_jax.data.pixel_sums import PixelSums, colour_products
 from alexnet_jax.data.prepare.collection import Item
 from alexnet_jax.data.prepare.journal import Damaged, Shard
 from alexnet_jax.data.prepare.recipe import Recipe
-from alexnet_jax.data.prepare.sums import PixelSums, colour_products
 from alexnet_jax.errors import AlexNetError, first_line
 
 _OPTIONS = "group_size:1,uncompressed"  # JPEG does not compress further, and raw pixels should read fast

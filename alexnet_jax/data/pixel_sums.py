@@ -13,9 +13,9 @@ STATISTICS = "statistics.npz"
 """The file of a prepared data set with its ``mean_image`` (size, size, 3) and ``colour_covariance`` (3, 3)."""
 
 
-def colour_products(pixels: UInt8[np.ndarray, "height width 3"]) -> Int64[np.ndarray, "3 3"]:
+def colour_products(pixels: UInt8[np.ndarray, "height width channels"]) -> Int64[np.ndarray, "channels channels"]:
     """The sum over the pixels of the product of each two channels."""
-    planes = np.ascontiguousarray(pixels.reshape(-1, 3).T, np.uint16)  # 255 * 255 still fits
+    planes = np.ascontiguousarray(pixels.reshape(-1, pixels.shape[-1]).T, np.uint16)  # 255 * 255 still fits
     return (planes[:, None] * planes).sum(-1, dtype=np.int64)
 
 
@@ -24,15 +24,18 @@ class PixelSums:
     """Sums over ``count`` images of one size."""
 
     count: int
-    pixels: Int64[np.ndarray, "size size 3"]
-    products: Int64[np.ndarray, "3 3"]
+    pixels: Int64[np.ndarray, "size size channels"]
+    products: Int64[np.ndarray, "channels channels"]
 
     @classmethod
-    def zero(cls, image_size: int) -> PixelSums:
+    def zero(cls, image_size: int, channels: int = 3) -> PixelSums:
         """Sums over no images."""
-        return cls(0, np.zeros((image_size, image_size, 3), np.int64), np.zeros((3, 3), np.int64))
+        shape = (image_size, image_size, channels)
+        return cls(0, np.zeros(shape, np.int64), np.zeros((channels, channels), np.int64))
 
-    def add_image(self, pixels: UInt8[np.ndarray, "size size 3"], products: Int64[np.ndarray, "3 3"]) -> None:
+    def add_image(
+        self, pixels: UInt8[np.ndarray, "size size channels"], products: Int64[np.ndarray, "channels channels"]
+    ) -> None:
         """Adds an image, with its ``colour_products``."""
         self.count += 1
         self.pixels += pixels
@@ -44,11 +47,11 @@ class PixelSums:
         self.pixels += other.pixels
         self.products += other.products
 
-    def mean_image(self) -> Float[np.ndarray, "size size 3"]:
+    def mean_image(self) -> Float[np.ndarray, "size size channels"]:
         """The mean over the images, in 0..255."""
         return self.pixels / self.count
 
-    def colour_covariance(self) -> Float[np.ndarray, "3 3"]:
+    def colour_covariance(self) -> Float[np.ndarray, "channels channels"]:
         """The covariance of the channels over the pixels of all images, in 0..255."""
         mean = self.mean_image().mean(axis=(0, 1))
         return self.products / (self.count * self.pixels[..., 0].size) - np.outer(mean, mean)
