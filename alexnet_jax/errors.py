@@ -41,7 +41,6 @@ def require_package(package: str, purpose: str, extra: str) -> None:
 
     Raises:
         UsageError: ``package`` is not installed.
-
     """
     if importlib.util.find_spec(package) is None:
         raise UsageError(

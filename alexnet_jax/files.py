@@ -11,7 +11,6 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
     Raises:
         OSError: the file cannot be written. The old file is unchanged.
-
     """
     draft = path.with_name(f".{path.name}.new")
     try:

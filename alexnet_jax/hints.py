@@ -17,7 +17,6 @@ def command(*arguments: object) -> str:
 
     Args:
         arguments: the command's words, such as ``"train", "--workdir", path``. They are quoted where necessary.
-
     """
     if "UV" in os.environ:  # uv sets it for the processes that it starts
         program = ["uv", "run", "alexnet"]
@@ -35,7 +34,6 @@ def command_with_packages(packages: Sequence[str], *arguments: object, python: s
         packages: the packages to install.
         arguments: as for ``command``.
         python: the interpreter that needs the packages, if it is not the one that runs this process.
-
     """
     if python is not None and python != sys.executable:
         return f"{shlex.join([python, '-m', 'pip', 'install', *packages])} && {command(*arguments)}"

@@ -167,7 +167,6 @@ def preset(name: str) -> TrainConfig:
 
     Raises:
         UsageError: there is no such preset.
-
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

@@ -36,7 +36,6 @@ class StopRequest:
 
     Attributes:
         signal: the number of the signal that arrived, or None.
-
     """
 
     def __init__(self) -> None:

@@ -266,7 +266,6 @@ def variant(name: str) -> ModelConfig:
 
     Raises:
         UsageError: there is no such variant.
-
     """
     if name not in VARIANTS:
         raise unknown_name("variant", name, VARIANTS)

@@ -137,7 +137,6 @@ def main(nets: tuple[str, ...] = ("paper", "torchvision"), batch_size: int = 32,
         nets: The variants.
         batch_size: Images in a training step.
         pairs: Pairs of runs for each form; at least 4.
-
     """
     if pairs < 4:
         raise UsageError(f"pairs is {pairs}: use at least 4")

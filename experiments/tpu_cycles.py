@@ -187,7 +187,6 @@ def estimate(compiled: Any, text: str, scopes: Sequence[str]) -> Estimate:
         compiled: the step.
         text: how the step differs from ours.
         scopes: the named scopes to group the operations by.
-
     """
     program = compiled.as_text()
     found = operations(program)
@@ -283,7 +282,6 @@ def main(variant: str = "paper", batch_size: int = 256, steps: tuple[str, ...] =
         variant: The net.
         batch_size: Images in a step.
         steps: Forms of the step. Each takes about half a minute to compile.
-
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError(

@@ -22,7 +22,6 @@ class InputPipelineReport:
     Attributes:
         measurements: one for each pipeline, way of storing images and number of threads.
         missing: the peers whose packages are not installed.
-
     """
 
     measurements: list[Measurement]
@@ -53,7 +52,6 @@ def bench_input_pipelines(
 
     Raises:
         AlexNetError: the data set cannot be opened, or an interpreter cannot be run.
-
     """
     missing = find_missing_peers(pythons)
     if config is None:

@@ -36,7 +36,6 @@ def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task
     Args:
         config: the net, its batch size and its dtype.
         params: its parameters.
-
     """
     summary, batch_size = summarize_model(config.model), config.batch_size
     rng = np.random.default_rng(0)

@@ -48,7 +48,6 @@ def flops(config: ModelConfig, work: str, batch_size: int) -> int:
         config: the net.
         work: one of ``WORKS``.
         batch_size: images in a batch.
-
     """
     summary = summarize_model(config)
     macs = summary.macs if work == "forward" else 3 * summary.macs - summary.rows[0].macs
@@ -73,7 +72,6 @@ class OwnNet:
         batch: stored images, uint8, and labels.
         crops: centred float images at the size of the crop, for ``forward`` and ``gradient``.
         params: the initial weights.
-
     """
 
     def __init__(self, config: TrainConfig, devices: int) -> None:

@@ -26,7 +26,6 @@ def own_pipelines(source: Source, stored: str, batch_size: int, seconds: float) 
         stored: how its images are stored, for the table.
         batch_size: images in a batch.
         seconds: how long to measure each.
-
     """
     batches: dict[str, Callable[[int], Iterator[Any]]] = {
         "alexnet_jax": lambda threads: training_batches(source, batch_size, seed=0, threads=threads)

@@ -30,7 +30,6 @@ class DataPeer:
         name: its name in the table.
         packages: the packages that its program imports.
         program: the program's file name.
-
     """
 
     name: str
@@ -54,7 +53,6 @@ class MissingPeer:
         pipeline: its name in the table.
         python: the interpreter.
         packages: the packages that it lacks.
-
     """
 
     library: str
@@ -71,7 +69,6 @@ def find_missing_peers(pythons: dict[str, str]) -> list[MissingPeer]:
 
     Raises:
         AlexNetError: an interpreter cannot be run.
-
     """
     missing = []
     for library, peer in DATA_PEERS.items():
@@ -92,7 +89,6 @@ def peer_pipelines(
         image_size: side of the images in pixels.
         batch_size: images in a batch.
         seconds: how long to measure each.
-
     """
     options = [f"--image_size={image_size}", f"--batch_size={batch_size}", f"--seconds={seconds}"]
     pipelines = []
@@ -130,7 +126,6 @@ def export_images(source: Source, count: int, directory: Path) -> None:
         count: how many to write, the first ones.
         directory: gets a class directory of JPEG files of quality 95 for each label in ``jpeg/``, the pixels in
             ``images.raw`` and the labels, int32, in ``labels.raw``.
-
     """
     labels = []
     with (directory / "images.raw").open("wb") as raw:

@@ -43,7 +43,6 @@ def check_peer(name: str, dtype: Dtype) -> None:
 
     Raises:
         UsageError: its package is not installed, JAX does not run on a CPU, or it is what is timed already.
-
     """
     if name == "float32":
         check(dtype != name, "--against", name, "this is what is timed already, use --dtype bfloat16 with it")
@@ -61,7 +60,6 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
 
     Raises:
         AlexNetError: it does not start.
-
     """
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
@@ -91,7 +89,6 @@ class Peer:
         name: its key in ``PEERS``.
         about: its versions and threads.
         forms: the forms in which it runs the net.
-
     """
 
     def __init__(self, name: str, dtype: Dtype, process: subprocess.Popen[str], error_file: Path) -> None:
@@ -108,7 +105,6 @@ class Peer:
 
         Raises:
             AlexNetError: they differ.
-
         """
         for form in self.forms:
             theirs = np.array(self._ask(form, "logits")["logits"])

@@ -25,7 +25,6 @@ class Report:
         compile_seconds: of the training step, ``cold`` and ``cached``.
         peers: versions and threads of each peer.
         timings: the times of each task.
-
     """
 
     machine: dict[str, Any]

@@ -39,7 +39,6 @@ def run_bench(
     Raises:
         UsageError: the devices are not available.
         AlexNetError: a peer fails, or computes another net.
-
     """
     machine = describe_machine()
     on_progress("drawing initial weights")

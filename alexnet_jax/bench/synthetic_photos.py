@@ -31,7 +31,6 @@ def prepare_photos(directory: Path, count: int, image_size: int, encoding: Encod
 
     Returns:
         The config that opens the data set.
-
     """
     rng = np.random.default_rng(0)
     photos = [synthetic_photo(rng, image_size) for _ in range(min(count, _MAX_DISTINCT))]

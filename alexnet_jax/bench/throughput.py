@@ -16,7 +16,6 @@ class Throughput:
     Attributes:
         images_per_second: images over elapsed time.
         images_per_cpu_second: images over the CPU time of all cores, which other programs hardly affect.
-
     """
 
     images_per_second: float
@@ -32,7 +31,6 @@ class Pipeline:
         stored: how the images are stored, such as ``jpeg``.
         threads: the number of threads or processes that it reads with.
         run: measures it once. It raises AlexNetError if it fails.
-
     """
 
     name: str
@@ -51,7 +49,6 @@ class Measurement:
         threads: as in ``Pipeline``.
         throughput: the median of the rounds, or None if a round failed.
         error: the message of the first failure, empty if there was none.
-
     """
 
     pipeline: str

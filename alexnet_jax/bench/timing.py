@@ -23,7 +23,6 @@ class Task:
         form: the form in which a peer runs the net; the name of the layer; the sizes of the product.
         work: ``forward``, ``gradient`` (forward and backward) or ``train`` (a training step).
         flops: floating-point operations of its products, two for each multiply-accumulate.
-
     """
 
     program: str
@@ -66,7 +65,6 @@ def alternate(
         contenders: what to time.
         repeats: the number of rounds. A first round, which compiles and warms up, does not count.
         on_progress: called with a line before each run.
-
     """
     rounds = []
     for number in range(repeats + 1):

@@ -22,7 +22,6 @@ def check_json_path(path: str | None) -> None:
 
     Raises:
         UsageError: the directory of ``path`` does not exist.
-
     """
     if path not in (None, STDOUT) and not Path(path).parent.is_dir():
         raise UsageError(f"--json is {path}: there is no directory {Path(path).parent}")
@@ -33,7 +32,6 @@ def write_json(value: Any, path: str | None) -> bool:
 
     Returns:
         Whether standard output is free for text.
-
     """
     if path is None:
         return True

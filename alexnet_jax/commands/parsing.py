@@ -35,7 +35,6 @@ def parse(
 
     Raises:
         UsageError: ``arguments`` do not parse, or ``kind`` refuses them.
-
     """
 
     def refuse(event: _errors.ParseErrorEvent) -> None:

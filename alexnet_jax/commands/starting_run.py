@@ -42,7 +42,6 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     Raises:
         UsageError: a name is unknown, or two options contradict each other.
         AlexNetError: a file cannot be read.
-
     """
     names_run = any((options.preset, options.variant, options.config, options.init))
     preset_name = options.preset or (

@@ -48,7 +48,6 @@ def parse_common(arguments: list[str]) -> argparse.Namespace:
 
     Raises:
         UsageError: an option has no value.
-
     """
     try:
         return _parser().parse_known_args(arguments)[0]

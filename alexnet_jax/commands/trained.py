@@ -34,7 +34,6 @@ class Trained:
 
         Raises:
             UsageError: the nets read different images, or have different classes.
-
         """
         for name, ours, theirs in (
             ("data.image_size", self.config.data.image_size, other.data.image_size),
@@ -49,7 +48,6 @@ class Trained:
 
         Raises:
             UsageError: the data set has more classes than the net, or other names for them.
-
         """
         if len(names) > self.config.model.classes:
             raise UsageError(f"{dataset}: has {len(names)} classes, and the net has {self.config.model.classes}")

@@ -207,7 +207,6 @@ class TrainConfig:
 
         Raises:
             UsageError: ``data.train_examples`` is None.
-
         """
         if self.data.train_examples is None:
             raise UsageError("data.train_examples is None: use the number of training images (`alexnet train` sets it)")

@@ -22,7 +22,6 @@ def config_from_json(text: str) -> TrainConfig:
 
     Raises:
         ValueError: ``text`` is not the JSON of a config.
-
     """
     try:
         return cattrs.structure(json.loads(text), TrainConfig)

@@ -22,7 +22,6 @@ def window_count(size: int, window: int, stride: int, padding: int, rounding: Ro
         stride: pixels between neighbouring windows.
         padding: zeros on each side, in pixels.
         rounding: the direction of rounding.
-
     """
     free = 2 * padding + size - window
     return 1 + (-(-free // stride) if rounding == "up" else free // stride)

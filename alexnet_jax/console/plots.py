@@ -28,7 +28,6 @@ def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
             or a stop, are averaged with the rows after them.
         config: the run.
         path: the PNG file to write.
-
     """
     figure = _new_figure(figsize=(10, 4))
     training = [row for row in rows if row["split"] == "train"]
@@ -95,7 +94,6 @@ def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
         params: the parameters of the net. Each kernel is scaled to the full range of colours.
         config: the net.
         path: the PNG file to write.
-
     """
     kernels = np.asarray(params["conv1"]["kernel"])
     towers = np.split(kernels, config.towers, axis=-1)

@@ -63,7 +63,6 @@ class Display:
         console: where to print.
         steps: the steps of the run.
         done: how many of them were done before.
-
     """
 
     def __init__(self, console: Console, steps: int, done: int) -> None:

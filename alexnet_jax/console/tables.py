@@ -132,7 +132,6 @@ def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.
         data: its data set, whose notes become lines.
         held: bytes of parameters and velocities by device.
         start: the step from which it starts or resumes.
-
     """
     crop, stored = config.model.image_size, config.data.image_size
     share = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"

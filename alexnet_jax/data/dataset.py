@@ -26,7 +26,6 @@ def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
     Raises:
         UsageError: there is no such data set or split, or nothing is left to train on.
         AlexNetError: the data set cannot be read.
-
     """
     path = Path(config.dataset).expanduser()
     if is_image_folder(config.dataset):

@@ -75,7 +75,6 @@ def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
     Raises:
         AlexNetError: a split or the images of a split are missing.
         UsageError: ``config`` asks for a validation split that ``root`` cannot have.
-
     """
     train = root / config.train_split
     has_splits = train.is_dir()

@@ -23,7 +23,6 @@ class UnreadableImageError(AlexNetError):
         where: the file or record.
         reason: what is wrong with it, in a few words.
         remedy: what the user can do.
-
     """
 
     def __init__(self, where: str, reason: str, remedy: str = "remove or replace it") -> None:
@@ -42,7 +41,6 @@ def decode_image(encoded: bytes | Path, size: int, channels: int) -> UInt8[np.nd
 
     Raises:
         UnreadableImageError: it is not an image, or it is damaged.
-
     """
     try:
         content = encoded if isinstance(encoded, bytes) else encoded.read_bytes()

@@ -31,7 +31,6 @@ def training_statistics(data: DataSet, config: DataConfig, channels: int, per_pi
 
     Raises:
         AlexNetError: the stored statistics are damaged.
-
     """
     kept = _kept_statistics(data.where / STATISTICS) if config.train_split == "train" else None
     if kept is None or kept.mean.shape != (config.image_size, config.image_size, channels):
@@ -56,7 +55,6 @@ def measure_statistics(source: Source, per_pixel: bool, most: int = 10_000) -> S
         source: the training examples.
         per_pixel: whether the mean is an image (size, size, channels), or one number per channel.
         most: the largest number of examples to read.
-
     """
     chosen = np.sort(np.random.default_rng(0).permutation(len(source))[:most])
     size, _, channels = source.image_shape

@@ -45,7 +45,6 @@ def training_batches(
 
     Raises:
         UsageError: ``batch_size`` is not a multiple of ``process_count``.
-
     """
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).seed(seed).shuffle()

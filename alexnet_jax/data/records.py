@@ -20,7 +20,6 @@ def find_features(features: Any, directory: Path) -> tuple[str, str]:
 
     Raises:
         AlexNetError: the data set has no such feature.
-
     """
     import tensorflow_datasets as tfds  # slow to import
 

@@ -86,7 +86,6 @@ def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Pa
 
     Raises:
         UsageError: nothing is left for the first part.
-
     """
     order = np.random.default_rng(seed).permutation(len(source))
     count = max(1, round(fraction * len(source)))

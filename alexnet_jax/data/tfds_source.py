@@ -63,7 +63,6 @@ def find_tfds(config: DataConfig) -> Path:
 
     Raises:
         UsageError: there is no such data set.
-
     """
     name, _, version = config.dataset.partition(":")
     data_dirs = _data_dirs(config)
@@ -118,7 +117,6 @@ def open_tfds(directory: Path, config: DataConfig, channels: int) -> DataSet:
     Raises:
         AlexNetError: the data set is damaged, or is not stored as ArrayRecord.
         UsageError: it has no such split.
-
     """
     import tensorflow_datasets as tfds  # slow to import
 

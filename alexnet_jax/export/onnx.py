@@ -26,7 +26,6 @@ def export_onnx(config: TrainConfig, state: TrainState, class_names: tuple[str, 
 
     Raises:
         UsageError: the package onnx is missing.
-
     """
     require_package("onnx", "ONNX export", extra="export")
     from alexnet_jax.export.onnx_graph import onnx_model

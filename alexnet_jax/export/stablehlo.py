@@ -32,7 +32,6 @@ def export_stablehlo(config: TrainConfig, state: TrainState) -> bytes:
 
     Raises:
         UsageError: the package flatbuffers is missing.
-
     """
     require_package("flatbuffers", "StableHLO export", extra="export")
     pixels, channels = config.data.image_size, config.model.channels

@@ -36,7 +36,6 @@ def features(
 
     Raises:
         UsageError: the net has no layer of that name.
-
     """
     known = [layer.name for layer in config.layers()]
     for name in names:

@@ -37,7 +37,6 @@ class AlexNet(nn.Module):
             the logits of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
         dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
             of normalisation, and the logits are always float32.
-
     """
 
     config: ModelConfig
@@ -54,7 +53,6 @@ class AlexNet(nn.Module):
         Args:
             images: preprocessed float images (``preprocess``), RGB.
             train: whether to apply dropout.
-
         """
         x = images.astype(self.dtype)
         for layer in self.config.layers():

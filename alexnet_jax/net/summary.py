@@ -27,7 +27,6 @@ class LayerRow:
         kernel: the side of the square window in pixels; None for layers without windows.
         stride: pixels between neighbouring windows; None for layers without windows.
         groups: the groups of channels of a convolution; None for other layers.
-
     """
 
     name: str
@@ -46,7 +45,6 @@ class Summary:
     Attributes:
         input_shape: the shape of one image.
         rows: the layers.
-
     """
 
     input_shape: tuple[int, ...]

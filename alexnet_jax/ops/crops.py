@@ -23,7 +23,6 @@ def crop(
 
     Returns:
         The squares in float32.
-
     """
 
     def square(image: Array, offset: Array) -> Array:

@@ -43,7 +43,6 @@ def convolve(
 
     Returns:
         The feature maps.
-
     """
     return lax.conv_general_dilated(
         images,
@@ -74,7 +73,6 @@ def local_response_norm(images: Images, *, config: LocalResponseNorm, towers: in
         images: the activations.
         config: the constants of the formula.
         towers: the number of blocks of channels that the window does not cross.
-
     """
     by_tower = squares(images).reshape(*images.shape[:-1], towers, -1)
     sums = window_sum(by_tower, (1, 1, 1, 1, config.size)).reshape(images.shape)
@@ -122,7 +120,6 @@ def dropout_mask(
         shape: the shape of the mask; the last axis holds units.
         towers: the number of towers.
         tower: the index of the tower that this device holds, or None for the masks of all ``towers``, concatenated.
-
     """
 
     def draw(index: Array | int, units: int) -> Array:

@@ -36,7 +36,6 @@ def preprocess(
 
     Returns:
         float32 (batch, size, size, channels), where size is ``config.model.image_size``.
-
     """
     statistics = jax.tree.map(jnp.asarray, statistics)
     return center_crop(jnp.asarray(images), statistics, config.augment, config.model.image_size)
@@ -63,7 +62,6 @@ def training_crops(
 
     Returns:
         Crops in float32, normalised.
-
     """
     crop_key, flip_key, colour_key = jax.random.split(key, 3)
     batch, stored = images.shape[:2]

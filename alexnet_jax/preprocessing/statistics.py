@@ -28,7 +28,6 @@ class Statistics(flax.struct.PyTreeNode):
     Attributes:
         mean: the mean image (size, size, channels) at the stored size, or the mean of each channel (channels,).
         colour_covariance: the covariance (channels, channels) of the colours of all pixels.
-
     """
 
     mean: Float[Array, "size size channels"] | Float[Array, " channels"]
@@ -45,7 +44,6 @@ def published_statistics(channels: int) -> Statistics:
 
     Raises:
         UsageError: ``channels`` is neither 1 nor 3.
-
     """
     components = np.array(COMPONENTS)
     mean, covariance = np.array(CHANNEL_MEANS), components.T @ np.diag(np.square(COMPONENT_STDDEVS)) @ components
@@ -64,7 +62,6 @@ def torchvision_statistics(channels: int) -> Statistics:
 
     Raises:
         UsageError: ``channels`` is neither 1 nor 3.
-
     """
     published_statistics(channels)
     means, stddevs = 255.0 * np.array(_TORCHVISION_MEANS), 255.0 * np.array(_TORCHVISION_STDDEVS)

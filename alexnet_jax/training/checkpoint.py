@@ -51,7 +51,6 @@ class Checkpoints:
         warn: called with a line of text about each checkpoint that cannot be read.
         read_only: leaves the directory as it is, because another process may be writing to it. Otherwise what an
             interrupted save left behind is deleted.
-
     """
 
     def __init__(self, directory: Path, warn: Callable[[str], None], read_only: bool = False) -> None:
@@ -75,7 +74,6 @@ class Checkpoints:
 
         Raises:
             AlexNetError: this or the previous checkpoint cannot be written.
-
         """
         step = int(state.step)
         if step in self._steps():
@@ -92,7 +90,6 @@ class Checkpoints:
 
         Raises:
             AlexNetError: a checkpoint cannot be written.
-
         """
         with self._explain_write_errors():
             self._checkpointer.wait()
@@ -109,7 +106,6 @@ class Checkpoints:
 
         Raises:
             AlexNetError: there are checkpoints, and none can be read.
-
         """
         steps = self._steps_to_try(which)
         for step in steps:

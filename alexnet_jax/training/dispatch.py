@@ -20,7 +20,6 @@ def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tupl
 
     Yields:
         The number of steps taken after each group, and its batches.
-
     """
     batches = training_batches(source, config.batch_size, config.seed, start)
     step = start

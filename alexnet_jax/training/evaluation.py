@@ -37,7 +37,6 @@ def evaluate(
 
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and ``count``, the number of examples.
-
     """
 
     def compile_step(batch: Example) -> None:
@@ -58,7 +57,6 @@ def evaluate_ensemble(
 
     Returns:
         As ``evaluate``.
-
     """
 
     def step(batch: Example) -> Metrics:
@@ -111,7 +109,6 @@ def predict_images(
 
     Returns:
         For each image, probabilities and labels in descending order.
-
     """
     padded = np.pad(images, [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)])
     scores = np.asarray(layout.predict_step(state, jnp.asarray(padded), views))[: len(images)]

@@ -59,7 +59,6 @@ class Trace:
 
     Raises:
         UsageError: ``directory`` is a file, or too few steps are left.
-
     """
 
     def __init__(self, directory: Path | None, start: int, steps: int) -> None:

@@ -38,7 +38,6 @@ class Result:
         steps_taken: those since the run started or resumed.
         params_sha256: the digest of the parameters (``tree_digest``).
         stopped_by: the number of the signal that stopped the run before its end, or None.
-
     """
 
     step: int
@@ -70,7 +69,6 @@ def train(
     Raises:
         UsageError: ``workdir`` holds another run, or the config does not fit the data or the devices.
         AlexNetError: data or checkpoints cannot be read or written, or the loss is not a finite number.
-
     """
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)

@@ -29,7 +29,6 @@ def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"
     Returns:
         ``loss`` (cross-entropy in nats), ``top1_error`` and ``top5_error`` (fractions of the examples whose label is
         not the best class, or not among the best five), and ``count``, the number of examples.
-
     """
     counts = (labels != PADDING_LABEL).astype(jnp.float32)
     total = jnp.maximum(counts.sum(), 1.0)

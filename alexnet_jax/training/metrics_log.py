@@ -48,7 +48,6 @@ class MetricsLog:
 
         Raises:
             AlexNetError: the loss is not a finite number.
-
         """
         metrics = jax.tree.map(lambda *parts: np.hstack(parts), *jax.device_get(self._steps))
         self._steps = []

@@ -26,7 +26,6 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformationExtra
     Returns:
         A transformation whose ``update`` takes the keyword argument ``rates`` (``Rates``) besides gradients, state and
         parameters.
-
     """
     decay_kernels = optax.add_decayed_weights(config.weight_decay, mask=_kernel_mask)
     decay_biases = optax.add_decayed_weights(config.bias_decay, mask=_bias_mask)

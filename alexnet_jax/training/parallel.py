@@ -32,7 +32,6 @@ class Layout(ABC):
     Attributes:
         config: the run. Its steps are compiled for it.
         devices: the devices in use.
-
     """
 
     def __init__(self, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
@@ -135,7 +134,6 @@ class TwoTowers(Layout):
 
     Raises:
         UsageError: the number of classes is odd.
-
     """
 
     def __init__(self, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
@@ -194,7 +192,6 @@ def choose_layout(config: TrainConfig, devices: int | None = None) -> Layout:
 
     Raises:
         UsageError: ``devices`` is more than there are, or than the net has towers.
-
     """
     available = jax.devices()
     usable = min(config.model.towers, len(available))

@@ -34,7 +34,6 @@ class RunDirectory:
         checkpoints: the directory of the checkpoints (``Checkpoints``).
         curves: a plot of the metrics, drawn at the end of the run.
         filters: a picture of the kernels of conv1, drawn at the end of the run.
-
     """
 
     def __init__(self, root: Path) -> None:
@@ -57,7 +56,6 @@ class RunDirectory:
 
         Raises:
             AlexNetError: there is none, or it cannot be read.
-
         """
         try:
             return config_from_json(self.config.read_text())
@@ -81,7 +79,6 @@ class RunDirectory:
 
         Raises:
             UsageError: a run is there whose config differs, or ``root`` is a file.
-
         """
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
@@ -134,7 +131,6 @@ class RunDirectory:
 
         Returns:
             One line about what changed since the run was last in use, or None.
-
         """
         entries = [entry for entry in self._read_versions() if entry["from_step"] <= step]
         now = installed_versions()

@@ -16,7 +16,6 @@ class Plateau(flax.struct.PyTreeNode):
         best_error: the smallest validation error so far, as a fraction.
         stale: the number of validations since the best error or the last drop.
         drops: how often the learning rate has dropped.
-
     """
 
     best_error: Float[Array, ""]
@@ -36,7 +35,6 @@ def observe_error(plateau: Plateau, error: Float[Array, ""] | float, config: Sch
         plateau: the state before.
         error: the validation error, as a fraction.
         config: the schedule.
-
     """
     improved = error < plateau.best_error
     stale = jnp.where(improved, 0, plateau.stale + 1)
@@ -55,7 +53,6 @@ class Rates(flax.struct.PyTreeNode):
         kernel: of the kernels.
         bias: of the biases.
         layers: factors by layer, for layers whose rates differ from the others'. They multiply both rates.
-
     """
 
     kernel: Float[Array, ""]
@@ -74,7 +71,6 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
     Raises:
         UsageError: the rule is "steps" and ``config.data.train_examples`` is None, so that the number of steps in an
             epoch is not known.
-
     """
     schedule, optimizer = config.schedule, config.optimizer
     if schedule.rule == "steps":

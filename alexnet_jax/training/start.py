@@ -28,7 +28,6 @@ def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> Train
 
     Raises:
         UsageError: ``keep_classes`` keeps too few classes, or the config needs validation images and there are none.
-
     """
     classes = len(data.class_names)
     if keep_classes and config.model.classes < classes:
@@ -69,7 +68,6 @@ def restore_or_create(
 
     Raises:
         AlexNetError: no checkpoint can be read, or the weights of ``config.init`` cannot.
-
     """
     state = checkpoints.restore(abstract_train_state(config))
     if state is None:

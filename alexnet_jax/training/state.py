@@ -27,7 +27,6 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: the state of the optimizer (``make_optimizer``), the velocities of ``params``.
         plateau: the state of the learning-rate rule "plateau".
         statistics: the mean and colour statistics of the data set. They are not trained.
-
     """
 
     step: Int[Array, ""]
@@ -50,7 +49,6 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
 
     Raises:
         UsageError: ``statistics`` is None, and nothing is published for this number of channels.
-
     """
     model = config.model
     images = jnp.zeros((1, model.image_size, model.image_size, model.channels), jnp.float32)

@@ -50,7 +50,6 @@ def loss_fn(
 
     Returns:
         The loss in nats, and the metrics ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
-
     """
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}  # so XLA need not compute it
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
@@ -84,7 +83,6 @@ def train_step(
     Returns:
         The state after the step, and the metrics of the batch before the update: ``loss`` (nats), ``top1_error`` and
         ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``.
-
     """
 
     def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
@@ -115,7 +113,6 @@ def train_steps(
 
     Returns:
         The state after the last step, and the metrics of ``train_step``, each with an axis of steps.
-
     """
     return lax.scan(partial(train_step, key=key, config=config, tower_axis=tower_axis), state, batches)
 
@@ -130,7 +127,6 @@ def logits_step(
         images: stored images, uint8 (batch, height, width, channels).
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-
     """
     crops = preprocess(images, state.statistics, config)
     return _test_logits(state, crops, config, tower_axis)
@@ -161,7 +157,6 @@ def predict_step(
 
     Returns:
         float32 (batch, classes), in nats.
-
     """
     if views == "center":
         return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
@@ -193,7 +188,6 @@ def eval_step(
 
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and the ``count`` of examples.
-
     """
     scores = predict_step(state, batch["image"], config=config, views=views, tower_axis=tower_axis)
     return summarize(scores, batch["label"])

@@ -30,7 +30,6 @@ def validate(
     Returns:
         The state with its ``plateau`` updated by the validation error, and the error by which checkpoints are compared:
         the top-1 error of the validation images, or of the test images if there are no others.
-
     """
     if data.validation is None:
         return state, _evaluate(data.test, "test", state, step, layout, log, display)

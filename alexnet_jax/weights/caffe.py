@@ -31,7 +31,6 @@ def read_caffe_weights(path: Path, model: ModelConfig | None, mean: Path | None 
 
     Raises:
         AlexNetError: a file cannot be read, or has another net.
-
     """
     net = read_caffemodel(path)
     layers = _layers(net)

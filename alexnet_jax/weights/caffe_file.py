@@ -83,7 +83,6 @@ def read_caffemodel(path: Path) -> CaffeNet:
 
     Raises:
         AlexNetError: the file is not one of Caffe's, is damaged, or a layer has no kernel or bias.
-
     """
     try:
         net = _parse(path, "NetParameter")
@@ -106,7 +105,6 @@ def read_mean(path: Path) -> Float[np.ndarray, "height width channels"]:
 
     Raises:
         AlexNetError: the file is not a mean image of Caffe, or is damaged.
-
     """
     try:
         image = _without_leading_ones(_array(_parse(path, "BlobProto"), "the mean image"), 3)

@@ -32,7 +32,6 @@ def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: 
 
     Raises:
         AlexNetError: a layer is missing or has another shape.
-
     """
     params = {}
     for name, shape in layer_shapes(config).items():

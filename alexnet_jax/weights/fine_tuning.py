@@ -44,7 +44,6 @@ def start_from(
 
     Raises:
         UsageError: the nets or their normalisation of pixels differ in more than the number of classes.
-
     """
     _check_same_net(weights, config)
     head = config.model.dense_names[-1]
@@ -67,7 +66,6 @@ def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str],
     Raises:
         AlexNetError: the weights cannot be read.
         UsageError: the nets or their normalisation of pixels differ in more than the number of classes.
-
     """
     weights = read_weights(Path(config.init or ""), warn=say)
     return start_from(weights, jax.jit(partial(create_train_state, config))(key, weights.statistics), config, say)

@@ -75,7 +75,6 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         AlexNetError: the file is not one of PyTorch's, is damaged, or has more than tensors and plain values.
-
     """
     try:
         with path.open("rb") as file:

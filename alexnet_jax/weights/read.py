@@ -34,7 +34,6 @@ def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
     Raises:
         AlexNetError: there is no run, or it has no checkpoint that can be read.
         UsageError: ``path`` is a file that fits several nets or none.
-
     """
     return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
 
@@ -55,7 +54,6 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
     Raises:
         AlexNetError: the file does not exist or cannot be read.
         UsageError: the suffix or the variant is unknown, or the file fits several nets or none.
-
     """
     return read_weights(Path(path), variant, None if mean is None else Path(mean), warn=_warn)
 
@@ -83,7 +81,6 @@ def read_weights(
     Raises:
         AlexNetError: the weights cannot be read.
         UsageError: the file fits several nets or none, or an argument does not fit the file.
-
     """
     if path.is_dir():
         return _read_run(path, checkpoint, warn)

@@ -18,7 +18,6 @@ def layers_in_order(convs: Sequence[dict[str, np.ndarray]], dense: Sequence[dict
 
     Raises:
         AlexNetError: a layer does not consist of a kernel and a bias.
-
     """
     layers = {f"conv{number}": layer for number, layer in enumerate(convs, start=1)}
     layers |= {f"fc{number}": layer for number, layer in enumerate(dense, start=len(layers) + 1)}
@@ -33,7 +32,6 @@ def recognize_shapes(layers: Layers) -> ModelConfig:
 
     Raises:
         UsageError: no named net has these shapes, or several have.
-
     """
     shapes = {name: layer["kernel"].shape for name, layer in layers.items()}
     fitting = {}
@@ -58,7 +56,6 @@ def with_widths(config: ModelConfig, layers: Layers) -> ModelConfig:
 
     Raises:
         AlexNetError: the net has other layers.
-
     """
     if list(layer_shapes(config)) != list(layers):
         raise AlexNetError(f"its layers are {', '.join(layers)}, and the net has {', '.join(layer_shapes(config))}")

@@ -39,7 +39,6 @@ def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable
 
     Raises:
         AlexNetError: the pickle names another global, has an unsupported opcode, or is damaged.
-
     """
     machine = _Machine(known, persistent)
     try:

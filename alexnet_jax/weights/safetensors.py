@@ -42,7 +42,6 @@ def read_safetensors_weights(path: Path, model: ModelConfig | None) -> Weights:
     Raises:
         AlexNetError: the file cannot be read, or has another net.
         UsageError: torchvision's names with shapes that fit no named net, or several.
-
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -67,7 +66,6 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
     Raises:
         UsageError: the name does not end in ``.safetensors``, or the file exists.
         AlexNetError: the file cannot be written.
-
     """
     if path.suffix != _SUFFIX:
         raise UsageError(f"{path}: weights are written as safetensors; use a name that ends in {_SUFFIX}")

@@ -31,7 +31,6 @@ def read_torch_weights(path: Path, model: ModelConfig | None) -> Weights:
     Raises:
         AlexNetError: the file cannot be read, or has another net.
         UsageError: the shapes fit no named net, or several.
-
     """
     return weights_from_state_dict(read_state_dict(path), model)
 

@@ -27,7 +27,6 @@ class Weights:
         statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
         class_names: the names of the classes in the order of the logits; empty if they are not known.
         step: the number of training steps behind it; 0 if it is not known.
-
     """
 
     config: TrainConfig
@@ -62,7 +61,6 @@ def weights_of_another_program(
 
     Raises:
         AlexNetError: a layer is missing or has another shape.
-
     """
     mean = np.asarray(statistics.mean)
     has_mean_image = mean.ndim == 3

@@ -53,7 +53,6 @@ def prepare(
     Raises:
         UsageError: the directory holds another data set, or a value is out of range.
         AlexNetError: there is too little space, or no image of a split can be read.
-
     """
     if re.fullmatch(r"[a-zA-Z]\w*", name, re.ASCII) is None:
         raise UsageError(f"--name is {name!r}: use letters, digits and underscores, a letter first")

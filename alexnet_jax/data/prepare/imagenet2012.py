@@ -40,7 +40,6 @@ def collect_imagenet2012(
 
     Raises:
         AlexNetError: a tar is missing, truncated, or not the official one.
-
     """
     synsets = _tfds_lines("labels.txt")
     train = source / TRAINING_TAR
@@ -142,7 +141,6 @@ def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
 
     Raises:
         AlexNetError: it is not a tar, or it is truncated or damaged.
-
     """
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:

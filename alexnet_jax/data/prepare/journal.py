@@ -55,7 +55,6 @@ class Journal:
         Raises:
             UsageError: the directory holds other files or the journal of another plan.
             AlexNetError: the journal is damaged.
-
         """
         if path.exists():
             return cls._load(path, plan)

@@ -74,7 +74,6 @@ def write_shard(
 
     Raises:
         AlexNetError: the file cannot be written.
-
     """
     shard, draft = Shard(PixelSums.zero(image_size)), path.with_name(f".{path.name}")
     try:

@@ -43,7 +43,6 @@ def run(operation: Form, *arrays: Array, **options: Any) -> Array:
         operation: a plain form: a key of ``FORMS``.
         *arrays: its arrays.
         **options: its keyword arguments, which are static.
-
     """
     forms = {PLAIN: operation} | FORMS[operation]
     choice = dict(_chosen.value).get(operation.__name__)
@@ -66,7 +65,6 @@ def use_forms(every: str | None = None, /, **choices: str) -> Iterator[None]:
 
     Raises:
         UsageError: an operation or form does not exist.
-
     """
     names = {operation.__name__: (PLAIN, *forms) for operation, forms in FORMS.items()}
     chosen = {}

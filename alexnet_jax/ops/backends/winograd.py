@@ -34,7 +34,6 @@ def is_faster(size: tuple[int, int], kernel_shape: Sequence[int], stride: int) -
         size: height and width of the output.
         kernel_shape: (window, window, channels, features).
         stride: the stride of the convolution.
-
     """
     window, taps = kernel_shape[0], -(-kernel_shape[0] // stride)
     if not 1 < taps < min(_TILE_ROWS):
@@ -57,7 +56,6 @@ def convolve(
         kernel: the weights. ``is_faster`` says how high a kernel may be.
         stride: the stride in both directions.
         paddings: zeros (before, after) for the height and the width.
-
     """
     window, taps = kernel.shape[0], -(-kernel.shape[0] // stride)
     height = (images.shape[1] + sum(paddings[0]) - window) // stride + 1
