@@ -15,9 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
-_YNN_FUSIONS = {(0, 10): "", (0, 11): "-reduce", (0, 12): "-reduce"}
-"""What XLA gives to the YNNPACK library, by jaxlib release. The measurements are in
-experiments/results/jax_versions.md. XLA aborts at a flag that it does not know, so other releases get none."""
+_YNN_FUSIONS = {(0, 10): "", (0, 12): "individual_dot"}
+"""The operations that XLA runs with the YNNPACK library, by jaxlib release: none, or matrix products.
+
+Eigen's convolutions are faster for AlexNet (experiments/results/jax_versions.md). XLA aborts at a flag or a value that
+it does not know, so other releases keep their defaults.
+"""
 
 MAX_CACHE_BYTES = 2**29
 """The size of the compilation cache. Beyond it, JAX deletes the entries that were used least recently."""
@@ -46,7 +49,7 @@ def xla_flag() -> str:
 
 def untuned(environment: Mapping[str, str]) -> dict[str, str]:
     """``environment`` without what ``tune_cpu`` added, for programs that run with their own defaults."""
-    flags = environment.get("XLA_FLAGS", "").replace(xla_flag(), "").strip()
+    flags = " ".join(flag for flag in environment.get("XLA_FLAGS", "").split() if flag != xla_flag())
     others = {name: value for name, value in environment.items() if name != "XLA_FLAGS"}
     return others | ({"XLA_FLAGS": flags} if flags else {})
 

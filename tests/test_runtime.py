@@ -31,8 +31,8 @@ def xla_flags(monkeypatch):
     ("jaxlib", "flag"),
     [
         ("0.10.2", "--xla_cpu_experimental_ynn_fusion_type="),
-        ("0.11.0", "--xla_cpu_experimental_ynn_fusion_type=-reduce"),
-        ("0.12.0.1", "--xla_cpu_experimental_ynn_fusion_type=-reduce"),
+        ("0.11.0", ""),
+        ("0.12.0.1", "--xla_cpu_experimental_ynn_fusion_type=individual_dot"),
         ("0.13.0.dev20261101", ""),
         ("1.0", ""),
     ],
@@ -50,12 +50,14 @@ def test_tune_cpu_adds_the_flag_once_and_keeps_other_flags(xla_flags):
 
 
 def test_tune_cpu_keeps_the_users_value_of_the_flag(xla_flags):
-    xla_flags("--xla_cpu_experimental_ynn_fusion_type=individual_dot")
+    xla_flags("--xla_cpu_experimental_ynn_fusion_type=reduce")
     runtime.tune_cpu()
-    assert os.environ["XLA_FLAGS"] == "--xla_cpu_experimental_ynn_fusion_type=individual_dot"
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_experimental_ynn_fusion_type=reduce"
 
 
-@pytest.mark.parametrize("flags", [None, "--xla_cpu_enable_fast_math=false"])
+@pytest.mark.parametrize(
+    "flags", [None, "--xla_cpu_enable_fast_math=false", "--xla_cpu_experimental_ynn_fusion_type=reduce"]
+)
 def test_untuned_restores_the_environment(xla_flags, flags):
     xla_flags(flags)
     before = dict(os.environ)
