@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": "time a net or the input pipeline, and compare with other programs",
     "variants": "the named nets with their sizes",
     "summary": "the layers of a net, with shapes, parameters and MACs",
+    "completion": "a script that completes options in bash, zsh, fish or tcsh",
 }
 
 

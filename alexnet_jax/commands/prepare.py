@@ -90,7 +90,7 @@ class Tfds(Output):
     """The split that becomes validation, if any."""
 
 
-_Arguments = (
+PrepareArguments = (
     Annotated[Imagenet2012, tyro.conf.subcommand("imagenet2012")]
     | Annotated[Folder, tyro.conf.subcommand("folder")]
     | Annotated[Tfds, tyro.conf.subcommand("tfds")]
@@ -100,7 +100,7 @@ _Arguments = (
 def main(arguments: list[str]) -> int:
     """Prepares a data set, and prints what was written, what was damaged, and the next command."""
     warnings.filterwarnings("ignore", module="PIL")  # about odd metadata in photos with intact pixels
-    parsed: Imagenet2012 | Folder | Tfds = parse(_Arguments, arguments, "prepare")  # type: ignore[arg-type]
+    parsed: Imagenet2012 | Folder | Tfds = parse(PrepareArguments, arguments, "prepare")  # type: ignore[arg-type]
     recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality)
     source_name, collection = _collect(parsed)
     name = parsed.name or _default_name(parsed, recipe, source_name)
