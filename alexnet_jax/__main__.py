@@ -67,6 +67,8 @@ def main() -> NoReturn:
     """Runs the command in ``sys.argv`` and exits: 0 well, 2 for usage, 1 for other errors, 128 + n by signal n."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    if not debug:
+        sys.unraisablehook = _hide_closed_event_loops
     try:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
@@ -79,6 +81,15 @@ def main() -> NoReturn:
             raise
         print(f"alexnet: error: {_one_line(error)}", file=sys.stderr)
         sys.exit(error.exit_status if isinstance(error, AlexNetError) else 1)
+
+
+def _hide_closed_event_loops(raised: sys.UnraisableHookArgs) -> None:
+    """Reports what Python cannot raise, except that a reader of Orbax found its event loop closed.
+
+    That happens after a damaged checkpoint, which has been reported already.
+    """
+    if not (isinstance(raised.exc_value, RuntimeError) and str(raised.exc_value) == "Event loop is closed"):
+        sys.__unraisablehook__(raised)
 
 
 def _one_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ def alexnet(*arguments: object, cwd: Path | None = None) -> Done:
     """Runs the command to its end in this process, which has imported and compiled already."""
     out, errors = io.StringIO(), io.StringIO()
     with (
-        mock.patch.object(sys, "argv", ["alexnet", *map(str, arguments)]),
+        mock.patch.multiple(sys, argv=["alexnet", *map(str, arguments)], unraisablehook=sys.unraisablehook),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         contextlib.chdir(cwd or Path.cwd()),
