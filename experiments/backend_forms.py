@@ -42,12 +42,13 @@ CPU_HEAD = """
 
 Each line compares the net with all CPU forms and the same net with one operation in its plain form, in pairs that
 alternate in one process. *Plain / form* is the median over the pairs of the quotient of the two times, and from the
-second smallest to the second largest quotient. Above 1, the form is faster.
+second smallest to the second largest quotient. Above 1, the form is faster. *Wins* is yes if the median is at least
+{rule} and the range is above 1, no if the range is below {rule}, and otherwise open: the machine was too busy to tell.
 
 {machine}
 
-| operation | net | work | pairs | ms with the form | plain / form | range |
-| --- | --- | --- | --- | --- | --- | --- |
+| operation | net | work | pairs | ms with the form | plain / form | range | wins |
+| --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 TPU_HEAD = """
@@ -75,6 +76,14 @@ class Gain:
     def quotients(self) -> list[float]:
         """Plain over form of each pair, sorted."""
         return sorted(plain / form for form, plain in zip(self.seconds, self.plain_seconds, strict=True))
+
+    @property
+    def verdict(self) -> str:
+        """Whether the form wins, as the page explains it."""
+        low, high = self.quotients[1], self.quotients[-2]
+        if statistics.median(self.quotients) >= RULE and low > 1:
+            return "yes"
+        return "no" if high < RULE else "open"
 
 
 def alternate(form: Callable[[], float], plain: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
@@ -107,13 +116,13 @@ def measure(name: str, batch_size: int, pairs: int) -> Iterator[Gain]:
 
 def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
     machine = figures["machine"]
-    lines = [HEAD.format(percent=100 * (RULE - 1)) + CPU_HEAD.format(machine=describe(machine)).rstrip()]
+    lines = [HEAD.format(percent=100 * (RULE - 1)) + CPU_HEAD.format(machine=describe(machine), rule=RULE).rstrip()]
     for gain in sorted((Gain(**entry) for entry in figures["gains"]), key=lambda gain: gain.operation):
         quotients = gain.quotients
         lines.append(
             f"| {gain.operation} | {gain.net} | {gain.work} | {len(quotients)} "
             f"| {1000 * statistics.median(gain.seconds):.0f} | {statistics.median(quotients):.3f} "
-            f"| {quotients[1]:.3f} to {quotients[-2]:.3f} |"
+            f"| {quotients[1]:.3f} to {quotients[-2]:.3f} | {gain.verdict} |"
         )
     ours = tpu_figures["ours"]
     lines.append(TPU_HEAD.format(**ours).rstrip())
@@ -125,8 +134,8 @@ def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
 
 def describe(machine: dict[str, object]) -> str:
     return (
-        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start; jax {machine['jax']}, "
-        f"Python {machine['python']}, {machine['date']}; float32."
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start and "
+        f"{machine['last_load']} at the end; jax {machine['jax']}, Python {machine['python']}, {machine['date']}; float32."
     )
 
 
@@ -144,6 +153,7 @@ def main(nets: tuple[str, ...] = ("paper", "torchvision"), batch_size: int = 32,
     machine, gains = describe_machine(), []
     for gain in chain.from_iterable(measure(name, batch_size, pairs) for name in nets):
         gains.append(asdict(gain))
+        machine["last_load"] = describe_machine()["load"]
         FIGURES.write_text(json.dumps({"machine": machine, "gains": gains}, indent=1) + "\n")
     PAGE.write_text(page(json.loads(FIGURES.read_text()), json.loads(TPU_FIGURES.read_text())))
     print(PAGE.read_text())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from alexnet_jax.errors import UsageError
+from alexnet_jax.ops.backends import FORMS
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "backend_forms.py"
 
@@ -35,11 +36,34 @@ def test_pairs_alternate_after_a_first_run_of_both(script):
 
 
 def test_range_leaves_out_the_smallest_and_the_largest_quotient(script):
-    machine = {"processor": "CPU", "cores": 2, "load": 0.1, "jax": "1", "python": "3", "date": "today"}
+    machine = {
+        "processor": "CPU",
+        "cores": 2,
+        "load": 0.1,
+        "last_load": 0.2,
+        "jax": "1",
+        "python": "3",
+        "date": "today",
+    }
     gain = {"operation": "max_pool", "net": "paper", "work": "train, batch 32", "seconds": [1.0] * 5}
     figures = {"machine": machine, "gains": [gain | {"plain_seconds": [9.0, 1.1, 0.1, 1.2, 1.3]}]}
     page = script.page(figures, json.loads(script.TPU_FIGURES.read_text()))
-    assert "| max_pool | paper | train, batch 32 | 5 | 1000 | 1.200 | 1.100 to 1.300 |" in page.splitlines()
+    assert "| max_pool | paper | train, batch 32 | 5 | 1000 | 1.200 | 1.100 to 1.300 | yes |" in page.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("quotients", "verdict"),
+    [([0.9, 1.1, 1.2, 1.3, 1.4], "yes"), ([0.5, 0.9, 1.1, 1.2, 1.3], "open"), ([0.9, 1.0, 1.01, 1.02, 2.0], "no")],
+)
+def test_form_wins_only_if_the_range_is_above_one(script, quotients, verdict):
+    assert script.Gain("max_pool", "paper", "train", [1.0] * 5, quotients).verdict == verdict
+
+
+def test_page_matches_the_stored_figures_of_every_cpu_form(script):
+    figures = json.loads(script.FIGURES.read_text())
+    assert script.PAGE.read_text() == script.page(figures, json.loads(script.TPU_FIGURES.read_text()))
+    operations = {operation.__name__ for operation, forms in FORMS.items() if "cpu" in forms}
+    assert {gain["operation"] for gain in figures["gains"]} == operations
 
 
 def test_too_few_pairs_are_refused(script):
