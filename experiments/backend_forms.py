@@ -135,7 +135,8 @@ def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
 def describe(machine: dict[str, object]) -> str:
     return (
         f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start and "
-        f"{machine['last_load']} at the end; jax {machine['jax']}, Python {machine['python']}, {machine['date']}; float32."
+        f"{machine['last_load']} at the end; jax {machine['jax']}, Python {machine['python']}, {machine['date']}; "
+        "float32."
     )
 
 
