@@ -12,8 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
-from alexnet_jax.ops import layers
-from alexnet_jax.ops.backends import run
+from alexnet_jax.ops import backends, layers
 
 
 class AlexNet(nn.Module):
@@ -80,7 +79,7 @@ class AlexNet(nn.Module):
                 case "spatial_response_norm":
                     return layers.spatial_response_norm(x, config=self.config.spatial_response_norm)
                 case "max_pool":
-                    return run(layers.max_pool, x, config=self.config.max_pool)
+                    return backends.run(layers.max_pool, x, config=self.config.max_pool)
                 case "dropout":
                     return self._dropout(x, train)
 
@@ -89,14 +88,14 @@ class AlexNet(nn.Module):
         conv = layer.config
         groups = conv.groups if self.tower_axis is None else 1
         kernel, bias = self._parameters(layer, (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups))
-        return self._add_bias(run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
+        return self._add_bias(backends.run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
 
     def _dense(self, layer: Layer, x: Array) -> Array:
         if self.fully_convolutional:
             return self._dense_as_convolution(layer, x)
         units = x.reshape(x.shape[0], -1)
         kernel, bias = self._parameters(layer, (units.shape[-1],))
-        return self._add_bias(run(layers.dense, units, kernel), bias)
+        return self._add_bias(backends.run(layers.dense, units, kernel), bias)
 
     def _dense_as_convolution(self, layer: Layer, x: Array) -> Array:
         """The window of the first dense layer is the last pooling of one crop. The other windows are one pixel."""
@@ -105,17 +104,17 @@ class AlexNet(nn.Module):
         kernel, bias = self._parameters(layer, (size * size * x.shape[-1],))
         windows = kernel.reshape(size, size, x.shape[-1], -1)
         conv = ConvConfig(windows.shape[-1], size)
-        return self._add_bias(run(layers.convolve, x, windows, config=conv, groups=1), bias)
+        return self._add_bias(backends.run(layers.convolve, x, windows, config=conv, groups=1), bias)
 
     def _local_response_norm(self, x: Array) -> Array:
         norm = self.config.local_response_norm
         if self.tower_axis is None:
-            return run(
+            return backends.run(
                 layers.local_response_norm, x, config=norm, towers=1 if norm.across_towers else self.config.towers
             )
         if norm.across_towers:
             return layers.local_response_norm_across_devices(x, config=norm, tower_axis=self.tower_axis)
-        return run(layers.local_response_norm, x, config=norm, towers=1)
+        return backends.run(layers.local_response_norm, x, config=norm, towers=1)
 
     def _dropout(self, x: Array, train: bool) -> Array:
         dropout = self.config.dropout
@@ -137,7 +136,7 @@ class AlexNet(nn.Module):
 
     def _add_bias(self, sums: Array, bias: Array) -> Array:
         """In float32, because the gradient of a bias sums over all images and pixels, too many for bfloat16."""
-        return run(layers.add_bias, sums.astype(jnp.float32), bias).astype(self.dtype)
+        return backends.run(layers.add_bias, sums.astype(jnp.float32), bias).astype(self.dtype)
 
     def _gather(self, x: Array) -> Array:
         """Concatenates the channels of all towers."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from alexnet_jax.config import AugmentConfig, TrainConfig
-from alexnet_jax.ops.backends import run
+from alexnet_jax.ops import backends
 from alexnet_jax.ops.crops import Crops, crop, flip
 from alexnet_jax.preprocessing.statistics import Statistics, principal_components
 
@@ -114,13 +114,13 @@ def _centred_crops(
     size: int,
 ) -> Crops:
     """Crops minus the mean."""
-    crops = run(crop, images, offsets, flipped, size=size)
+    crops = backends.run(crop, images, offsets, flipped, size=size)
     mean = statistics.mean
     if mean.ndim == 1:
         return crops - mean.reshape(1, 1, 1, -1)
     if config.mean_crop == "center":
         offsets = jnp.full_like(offsets, (mean.shape[0] - size) // 2)
-    return crops - run(crop, mean[None], offsets, flipped, size=size)
+    return crops - backends.run(crop, mean[None], offsets, flipped, size=size)
 
 
 def _random_boxes(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "batch 4"]:

@@ -104,8 +104,10 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
             return read_safetensors_weights(path, model)
         case ".caffemodel":
             return read_caffe_weights(path, model, mean)
-        case _:
+        case ".pth" | ".pt":
             return read_torch_weights(path, model)
+        case _:
+            raise AssertionError(f"{path.suffix} is in _SUFFIXES and has no reader")
 
 
 def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
