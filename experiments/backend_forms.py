@@ -1,8 +1,8 @@
-"""What each backend form gains: the net with all forms of a CPU against the net with one of them replaced by plain.
+"""The gain of each backend form: the net with all CPU forms, compared with the net with one operation in plain form.
 
     uv run python experiments/backend_forms.py
 
-times training steps and forward passes of one image, in pairs that alternate in one process, and writes
+This times training steps and forward passes of one image, in pairs that alternate in one process, and writes
 experiments/results/backend_forms.md. The estimates for TPU forms come from experiments/results/tpu_cycles.json.
 """
 
@@ -31,19 +31,19 @@ TPU_FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
 PLATFORM = "cpu"
 RULE = 1.03
 
-HEAD = """# What each backend form gains
+HEAD = """# The gain of each backend form
 
 Written by `uv run python experiments/backend_forms.py`. A form stays in the table `alexnet_jax.ops.backends.FORMS` only
-if it wins {percent:.0f}% or more in a training step, or in a forward pass of one image.
+if it makes a training step, or a forward pass of one image, at least {percent:.0f}% faster.
 """
 
 CPU_HEAD = """
 ## CPU, measured
 
 Each line compares the net with all CPU forms and the same net with one operation in its plain form, in pairs that
-alternate in one process. *Plain / form* is the median over the pairs of the quotient of the two times, and from the
-second smallest to the second largest quotient. Above 1, the form is faster. *Wins* is yes if the median is at least
-{rule} and the range is above 1, no if the range is below {rule}, and otherwise open: the machine was too busy to tell.
+alternate in one process. *Plain / form* is the median over the pairs of the ratio of the two times. *Range* is from the
+second smallest to the second largest ratio. Above 1, the form is faster. *Wins* is yes if the median is at least {rule}
+and the range is above 1, no if the range is below {rule}, and open otherwise.
 
 {machine}
 
@@ -55,7 +55,7 @@ TPU_HEAD = """
 ## TPU, estimated
 
 Nothing ran on a TPU: these are the compiler's estimates for a training step of `paper` from `tpu_cycles.md`, batch 256,
-bfloat16, one v5e chip, libtpu {libtpu}, {date}. A loop counts as often as it runs.
+bfloat16, one v5e chip, libtpu {libtpu}, {date}. The body of a loop counts once per iteration.
 
 | operation | million cycles with all forms | with the plain form | plain / form |
 | --- | --- | --- | --- |
@@ -87,7 +87,7 @@ class Gain:
 
 
 def alternate(form: Callable[[], float], plain: Callable[[], float], pairs: int) -> tuple[list[float], list[float]]:
-    """The seconds of each, after a first run of both that compiles them. The order changes from pair to pair."""
+    """The seconds of each, after a first run of both that compiles them. The order alternates between pairs."""
     form(), plain()
     seconds: tuple[list[float], list[float]] = [], []
     for pair in range(pairs):
@@ -141,7 +141,7 @@ def describe(machine: dict[str, object]) -> str:
 
 
 def main(nets: tuple[str, ...] = ("paper", "torchvision"), batch_size: int = 32, pairs: int = 10) -> None:
-    """What each CPU form gains in a training step and in a forward pass.
+    """The gain of each CPU form in a training step and in a forward pass.
 
     Args:
         nets: The variants.

@@ -1,4 +1,4 @@
-"""Where the sources of AlexNet disagree: each differing field of the configs, its values and who uses them.
+"""Where the sources of AlexNet disagree: the differing fields of the configs, and the nets that use each value.
 
     uv run python experiments/disagreements.py
 
@@ -27,7 +27,7 @@ Generated from the configs by `uv run python experiments/disagreements.py`. Each
 so a flag of `alexnet train`. The table shows which net or recipe has which value. Fields with the same value everywhere
 are left out. For fields of a layer, the values are those of all layers in order, and the flag contains the layer's
 index, from 0: `--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants.py` and `alexnet_jax/presets.py`
-give the sources.
+name the sources.
 """
 
 # fields of the data, the length of a run and its logging, which are not part of the recipe

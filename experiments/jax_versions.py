@@ -2,9 +2,9 @@
 
     uv run python experiments/jax_versions.py .venv/bin/python OTHER_VENV/bin/python
 
-prints the ratio of the second to the first as the tables of experiments/results/jax_versions.md.
+This prints the ratio of the second to the first, as in the tables of experiments/results/jax_versions.md.
 ``--ynn_fusion_type VALUE``, which may be repeated, runs the second with that value of XLA's flag in place of the choice
-of ``alexnet_jax.runtime.tune_cpu``. ``default`` is XLA's own choice. Each process needs 4 GB.
+of ``alexnet_jax.runtime.tune_cpu``. ``default`` leaves the choice to XLA. Each process needs 4 GB.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Worker:
         self.about = self._read()
 
     def seconds(self, net: str, work: str) -> float:
-        """How long one step of ``work`` takes."""
+        """The seconds of one step of ``work``."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([net, work]) + "\n")
         self._process.stdin.flush()

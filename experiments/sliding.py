@@ -2,8 +2,8 @@
 
     uv run python experiments/sliding.py runs/quickstart
 
-joins test photos, four to a larger image, and compares the logits at each place of the map with those of the crop
-there. It prints the median and the maximum of the difference, relative to the largest logit of the place.
+This joins four test photos into a larger image, and compares the logits at each place of the map with those of the
+crop at this place. It prints the median and the maximum of the difference, relative to the largest logit of the place.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     uv run --extra tpu python experiments/tpu_cycles.py
 
-compiles the training step of ``paper`` at batch 256 in bfloat16 for one v5e chip, once for each form in ``STEPS``,
+This compiles the training step of ``paper`` at batch 256 in bfloat16 for one v5e chip, once for each form in ``STEPS``,
 prints the compiler's estimates and stores them in experiments/results/tpu_cycles.md. ``--steps`` selects forms;
 ``--variant`` and ``--batch_size`` choose another step, which is only printed. Nothing runs on a TPU.
 """
@@ -50,14 +50,14 @@ HEAD = """# A training step on a TPU, estimated by its compiler
 
 Written by `uv run --extra tpu python experiments/tpu_cycles.py`. **Nothing ran on a TPU.** All figures are estimates of
 libtpu's compiler for one v5e chip: the training step of `{variant}`, batch {batch_size}, bfloat16. 197 TFLOP/s on four
-units of 128 by 128 are about 1,500 million cycles a second. The last column says which libtpu gave the estimate, when.
+units of 128 by 128 are about 1,500 million cycles a second. The last column has the version of libtpu and the date.
 
 - *cycles*: the sum of `estimated_cycles` over all operations of the compiled step, in millions. The body of a loop
   counts once.
-- *with loops*: the same, with the body of a loop counted as often as it runs.
+- *with loops*: the same, with the body of a loop counted once per iteration.
 - *accessed*: gigabytes, by the compiler's cost analysis.
-- *no estimate*: gigabytes read and written by large operations without an estimate, which count nothing in the sums.
-  The gradient of max-pooling is one.
+- *no estimate*: gigabytes read and written by large operations without an estimate, which the sums leave out.
+  The gradient of max-pooling is one of them.
 """
 
 
@@ -66,7 +66,7 @@ class Step:
     """A form of the training step."""
 
     text: str
-    """How it differs from the step as it is."""
+    """How it differs from the default step."""
     forms: dict[str, str] = field(default_factory=dict)
     """Arguments of ``use_forms`` beyond the TPU forms."""
     options: dict[str, str] = field(default_factory=dict)
@@ -125,7 +125,7 @@ def operations(text: str) -> dict[str, list[Operation]]:
 
 
 def iterations(condition: list[Operation], text: str) -> int:
-    """How often a loop runs that counts from 0 up to a constant."""
+    """The number of iterations of a loop that counts from 0 to a constant."""
     limits = [re.search(rf"%{re.escape(step.name)} = s32\[\]\S* constant\((\d+)\)", text) for step in condition]
     return max((int(limit[1]) for limit in limits if limit), default=1)
 
@@ -281,7 +281,7 @@ def main(variant: str = "paper", batch_size: int = 256, steps: tuple[str, ...] =
     Args:
         variant: The net.
         batch_size: Images in a step.
-        steps: Forms of the step. Each takes about half a minute to compile.
+        steps: Forms of the step.
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError(

@@ -2,9 +2,9 @@
 
     uv run python experiments/two_towers.py [VARIANT ...]
 
-trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, on one device and as
-two towers on two devices, from the same weights and with dropout. A difference is max |a - b| / max |b| within an
-array. For the gradients, it is that of the velocities after the step. The script prints three random draws, because
+This trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, on one device
+and as two towers on two devices, from the same weights and with dropout. A difference is max |a - b| / max |b| within
+an array. For the gradients, it is that of the velocities after the step. The script prints three random draws, because
 rounding can change which of two nearly equal values max-pooling selects, and the gradient then goes to another pixel.
 """
 
@@ -54,7 +54,7 @@ def step(layout: Layout, config: TrainConfig, seed: int) -> dict[str, Any]:
     images = rng.integers(0, 256, (BATCH, size, size, model.channels), dtype=np.uint8)
     batch = {"image": jnp.asarray(images), "label": jnp.arange(BATCH, dtype=jnp.int32)}
     state = create_train_state(config, jax.random.key(seed))
-    # larger weights than published, so that random images give gradients to every layer
+    # larger weights than published, so that every layer has gradients on random images
     placed = layout.place(state.replace(params=jax.tree.map(lambda leaf: 2.0 * leaf, state.params)))
     held = " and ".join(f"{size:,}" for size in bytes_per_device(placed).values())
     logits = np.asarray(layout.predict_step(placed, batch["image"], "center"))

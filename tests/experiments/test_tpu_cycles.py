@@ -1,4 +1,4 @@
-"""How the script reads a compiled program. Compiling for a TPU takes too long for a test."""
+"""Parsing of a compiled program. Compiling for a TPU takes too long for a test."""
 
 import importlib.util
 import sys
@@ -61,7 +61,7 @@ def found(script, monkeypatch):
     return script.estimate(Compiled(), "the forms for a TPU", ("training_crops", "norm1"))
 
 
-def test_loop_counts_once_and_as_often_as_it_runs(found):
+def test_loop_body_counts_once_or_once_per_iteration(found):
     assert found.cycles == pytest.approx(0.033)
     assert found.with_loops == pytest.approx(0.039)
 
