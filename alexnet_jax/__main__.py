@@ -1,4 +1,4 @@
-"""The ``alexnet`` command: finds the subcommand and says errors in one line. Nothing heavy is imported for its help."""
+"""The ``alexnet`` command: runs a subcommand and prints errors in one line. Its help imports no heavy package."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from alexnet_jax.signals import exit_on_interrupt
 
 COMMANDS = {
     "train": "train a net, or resume a run",
-    "evaluate": "the errors of a trained net on a whole split",
+    "evaluate": "measure the errors of a trained net on a whole split",
     "prepare": "make a data set of small images from ImageNet's tars, a folder or TFDS",
-    "predict": "the most probable classes of images",
+    "predict": "print the most probable classes of images",
     "convert": "convert weights of PyTorch, Caffe or a run to safetensors",
     "export": "export a trained net to ONNX or StableHLO",
     "bench": "time a net or the input pipeline, and compare with other programs",
-    "variants": "the named nets with their sizes",
-    "summary": "the layers of a net, with shapes, parameters and MACs",
-    "completion": "a script that completes options in bash, zsh, fish or tcsh",
+    "variants": "list the named nets with their sizes",
+    "summary": "print the layers of a net, with shapes, parameters and MACs",
+    "completion": "print a script that completes options in bash, zsh, fish or tcsh",
 }
 
 
@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"alexnet {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show where an error arose; goes with any command")
+    parser.add_argument(
+        "--debug", action="store_true", help="print the traceback of an error; works with every command"
+    )
     parser.add_argument("command", metavar="COMMAND", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
@@ -64,7 +66,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Runs the command in ``sys.argv`` and exits: 0 well, 2 for usage, 1 for other errors, 128 + n by signal n."""
+    """Runs the command in ``sys.argv`` and exits.
+
+    The status is 0 for success, 2 for usage errors, 1 for other errors and 128 + n for signal n.
+    """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
@@ -73,9 +78,9 @@ def main() -> NoReturn:
         sys.exit(_run(arguments))
     except KeyboardInterrupt:
         print("alexnet: interrupted", file=sys.stderr, flush=True)
-        os._exit(130)  # threads of XLA may be compiling: leave without tearing down what they use
+        os._exit(130)  # threads of XLA may be compiling: exit without destroying what they use
     except BrokenPipeError:
-        sys.exit(1)  # the reader of our output has gone
+        sys.exit(1)  # the program that reads the output has exited
     except Exception as error:
         if debug:
             raise
@@ -98,7 +103,7 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, OSError):
         return text
-    return f"{type(error).__name__}: {text[:300]} (--debug shows where)"
+    return f"{type(error).__name__}: {text[:300]} (--debug prints the traceback)"
 
 
 if __name__ == "__main__":

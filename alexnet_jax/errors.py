@@ -1,6 +1,6 @@
 """The errors that this package raises about a user's input.
 
-Each message is one line: what is wrong, where, and what would work. The command prints that line and exits with
+Each message is one line: what is wrong, where, and how to fix it. The command prints that line and exits with
 ``exit_status``.
 """
 
@@ -27,7 +27,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a ``name`` that is not in ``known``. It suggests similar names, or else lists all of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(known)}"
     return UsageError(f"unknown {kind} {name!r}: {hint}")
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Writes ``content`` to ``path``. A reader, or a crash, sees the old file or the new one, never a part.
+    """Writes ``content`` to ``path``. Readers see the old file or the new one, even after a crash.
 
     Raises:
         OSError: the file cannot be written. The old file is unchanged.

@@ -1,4 +1,4 @@
-"""Commands that messages suggest, written so that they work where they are printed."""
+"""Commands that messages suggest, in a form that works in the user's shell."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 def command(*arguments: object) -> str:
     """An ``alexnet`` command that the user can paste into the shell that started this process.
 
-    It starts with ``uv run`` if this process does, because the command is not on the shell's PATH then, and with the
-    interpreter if there is no ``alexnet`` on PATH at all.
+    It starts with ``uv run`` if this process does, because ``alexnet`` is then not on the shell's PATH. Without
+    ``alexnet`` on PATH, it starts with the interpreter.
 
     Args:
         arguments: the command's words, such as ``"train", "--workdir", path``. They are quoted where necessary.

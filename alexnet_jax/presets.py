@@ -13,7 +13,7 @@ from alexnet_jax.variants import caffe_alexnet, original, paper, small, torchvis
 def quickstart() -> TrainConfig:
     """The small two-tower net on 5,000 photos of CIFAR-10 that are part of the package.
 
-    ``alexnet train`` runs it, in a few minutes on two CPU cores.
+    ``alexnet train`` runs it.
     """
     return TrainConfig(
         model=small(),
@@ -31,8 +31,7 @@ def quickstart() -> TrainConfig:
 def cifar10() -> TrainConfig:
     """The small two-tower net on the 50,000 training photos of CIFAR-10, 5% of them held out for the schedule.
 
-    ``alexnet train --preset cifar10`` runs it. It needs TFDS's ``cifar10`` in ArrayRecord format and an hour or more on
-    two CPU cores.
+    ``alexnet train --preset cifar10`` runs it. It needs TFDS's ``cifar10`` in ArrayRecord format.
     """
     return replace(
         quickstart(),
@@ -47,8 +46,8 @@ def cifar10() -> TrainConfig:
 def photos() -> TrainConfig:
     """A small two-tower net for a folder of a few hundred photos or more.
 
-    ``alexnet train --data.dataset FOLDER``: minutes on two CPU cores for a few hundred photos. The paper's first
-    layer (11 x 11 kernels, stride 4) reduces 112-pixel crops to 27 x 27 pixels, the rest of the net is ``small``.
+    ``alexnet train --data.dataset FOLDER`` runs it. The paper's first layer (11 x 11 kernels, stride 4) reduces
+    112-pixel crops to 27 x 27 pixels. The rest of the net is ``small``.
     """
     net = small()
     conv1 = replace(net.convs[0], kernel_size=11, stride=4, padding=0, rounding="up", kernel_stddev=0.074)
@@ -166,7 +165,7 @@ def preset(name: str) -> TrainConfig:
         The run's config.
 
     Raises:
-        UsageError: there is no such preset.
+        UsageError: the preset does not exist.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

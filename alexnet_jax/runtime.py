@@ -18,8 +18,8 @@ _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 _YNN_FUSIONS = {(0, 10): "", (0, 12): "individual_dot"}
 """The operations that XLA runs with the YNNPACK library, by jaxlib release: none, or matrix products.
 
-Eigen's convolutions are faster for AlexNet (experiments/results/jax_versions.md). XLA aborts at a flag or a value that
-it does not know, so other releases keep their defaults.
+Eigen's convolutions are faster for AlexNet (experiments/results/jax_versions.md). XLA aborts on unknown
+flags and values, so other releases keep their defaults.
 """
 
 MAX_CACHE_BYTES = 2**29
@@ -29,9 +29,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc
 
 
 def tune_cpu() -> None:
-    """Makes JAX fast on a CPU. Call it before JAX's backend starts. Other devices are not affected.
+    """Makes JAX faster on a CPU. Call it before JAX's backend starts. Other devices are not affected.
 
-    Adds ``xla_flag()`` to the environment variable ``XLA_FLAGS``, unless the flag is set there, and calls
+    Adds ``xla_flag()`` to the environment variable ``XLA_FLAGS``, unless the flag is already set, and calls
     ``keep_freed_memory``.
     """
     flags = os.environ.get("XLA_FLAGS", "")
@@ -41,7 +41,7 @@ def tune_cpu() -> None:
 
 
 def xla_flag() -> str:
-    """The XLA flag that makes AlexNet fast with the installed jaxlib. Empty for a release that was not measured."""
+    """The XLA flag that makes AlexNet faster with the installed jaxlib, or an empty string for unmeasured releases."""
     major, minor, *_ = version("jaxlib").split(".")
     fusions = _YNN_FUSIONS.get((int(major), int(minor)))
     return "" if fusions is None else f"{_YNN_FLAG}={fusions}"
@@ -63,14 +63,14 @@ def keep_freed_memory() -> None:
         return
     library.mallopt(_M_MMAP_MAX, 0)
     library.mallopt(_M_TRIM_THRESHOLD, -1)
-    library.mallopt(_M_ARENA_MAX, 1)  # the threads' own arenas return memory in spite of the threshold
+    library.mallopt(_M_ARENA_MAX, 1)  # the arenas of other threads ignore the threshold and return memory
 
 
 def use_virtual_devices() -> None:
     """Gives a CPU two devices, and XLA enough threads for them. Call it before JAX's backend starts.
 
-    Each virtual device occupies a thread while it waits for the other. XLA starts as many threads as there are cores.
-    With one or two cores two devices then deadlock. ``NPROC`` in the environment sets another number of threads.
+    Each virtual device occupies a thread while it waits for the other. XLA starts one thread per core, so two
+    devices deadlock on one or two cores. ``NPROC`` in the environment sets another number of threads.
     """
     import jax
 
@@ -79,10 +79,10 @@ def use_virtual_devices() -> None:
 
 
 def use_compile_cache() -> None:
-    """Makes JAX keep compiled functions in the user's cache directory. Call it before JAX is imported.
+    """Makes JAX cache compiled functions in the user's cache directory. Call it before JAX is imported.
 
-    ``JAX_COMPILATION_CACHE_DIR`` in the environment names another directory, or none if it is empty. If the user's
-    cache directory cannot be written, nothing is cached. If an entry cannot be read, JAX warns and compiles again.
+    ``JAX_COMPILATION_CACHE_DIR`` in the environment sets another directory; an empty value turns the cache off.
+    If the directory cannot be written, nothing is cached. If an entry cannot be read, JAX warns and compiles again.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do. This module imports nothing heavy, so that a command can use it first."""
+"""Handlers for Ctrl-C and SIGTERM. This module imports no heavy package, so that a command can use it first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _Handler = Callable[[int, FrameType | None], None]
 
 @contextlib.contextmanager
 def exit_on_interrupt() -> Iterator[None]:
-    """In this ``with``, Ctrl-C ends the process immediately, with status 130 and one line.
+    """A context in which Ctrl-C ends the process immediately, with status 130 and one line.
 
     By default Ctrl-C raises KeyboardInterrupt. Python discards that exception if it arises in a callback, such as
-    those of the import system, and the program goes on. Use this where no work can be lost: imports and set-up.
+    those of the import system, and the program continues. Use this where no work can be lost: imports and set-up.
     """
     previous = _install((signal.SIGINT,), _exit)
     try:
@@ -30,7 +30,7 @@ def exit_on_interrupt() -> Iterator[None]:
 
 
 class StopRequest:
-    """Remembers Ctrl-C or SIGTERM, so that a loop can stop between two steps. Use it in a ``with``.
+    """A context manager that records Ctrl-C or SIGTERM, so that a loop can stop between two steps.
 
     A second signal raises KeyboardInterrupt.
 
@@ -43,7 +43,7 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        self._previous = _install(_STOP_SIGNALS, self._remember)
+        self._previous = _install(_STOP_SIGNALS, self._record)
         return self
 
     def __exit__(
@@ -51,7 +51,7 @@ class StopRequest:
     ) -> None:
         _restore(self._previous)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise KeyboardInterrupt
         self.signal = number

@@ -1,4 +1,4 @@
-"""The named nets, each a config with its source. A new published AlexNet is a new function here.
+"""The named nets, each a config with its source. To add a net, add a function here.
 
 "Texts" 000 to 004 are five tutorials that this project started from. 000: a Chinese layer-by-layer explanation with
 code for 227-pixel images. 001: notes on computer vision. 002: a summary of the chapter in Dive into Deep Learning. 003:
@@ -61,7 +61,7 @@ def small() -> ModelConfig:
     """Two towers for 28-pixel crops of 32-pixel images: this project's own net, for a first run on a CPU.
 
     The towers and connections of ``paper``, with fewer channels and with kernels for small images. Normalisation
-    follows pooling, as in CaffeNet, because there are fewer pixels then. The initial weights of most layers have the
+    follows pooling, as in CaffeNet, so that it reads fewer pixels. The initial weights of most layers have the
     variance 2 / inputs (He et al., 2015), which keeps the range of the activations from layer to layer.
     """
     then: tuple[Operation, ...] = ("relu", "max_pool", "local_response_norm")
@@ -265,7 +265,7 @@ def variant(name: str) -> ModelConfig:
         The net's config.
 
     Raises:
-        UsageError: there is no such variant.
+        UsageError: the variant does not exist.
     """
     if name not in VARIANTS:
         raise unknown_name("variant", name, VARIANTS)

@@ -66,7 +66,7 @@ def test_imports_point_one_way(part, forbidden):
 
 @pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
 def test_module_reads_no_file_outside_the_package(path):
-    """A module may go up to the package's root with ``parents``, and no further."""
+    """A module may use ``parents`` up to the root of the package."""
     depth = len(path.relative_to(PACKAGE).parts) - 1  # parents[depth] is the package
     for node in ast.walk(ast.parse(path.read_text())):
         is_parents = isinstance(node, ast.Subscript) and getattr(node.value, "attr", None) == "parents"

@@ -1,4 +1,4 @@
-"""The wheel outside the clone, and its dependencies next to other people's packages."""
+"""The wheel outside the clone, and its dependencies beside other packages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_citation_has_the_version_and_the_paper():
 
 
 def uv(*arguments: object, python: Path | None = None) -> str:
-    """Runs uv without this project's settings. Returns its messages. Skips the test if a registry does not answer."""
+    """Runs uv without this project's settings. Returns its messages. Skips the test if a registry is unreachable."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     if python is not None:
         environment["VIRTUAL_ENV"] = str(python.parents[1])

@@ -1,4 +1,4 @@
-"""The README and the pages beside the code: their commands and programs run, and their links exist.
+"""The commands, programs and links of the README and the other pages.
 
 CI runs the commands that take minutes.
 """

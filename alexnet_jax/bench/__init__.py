@@ -1,1 +1,1 @@
-"""Benchmarks: a net against the machine's peak and against other programs, and input pipelines against each other."""
+"""Benchmarks that compare a net with the machine's peak and other programs, and input pipelines with each other."""

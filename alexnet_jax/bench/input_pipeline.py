@@ -17,7 +17,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class InputPipelineReport:
-    """What was measured, and what could not be.
+    """The measurements, and the peers that are missing.
 
     Attributes:
         measurements: one for each pipeline, way of storing images and number of threads.
@@ -45,10 +45,10 @@ def bench_input_pipelines(
         directory: an empty directory for the files that are written.
         image_size: side of the images in pixels.
         batch_size: images in a batch.
-        seconds: how long to measure each pipeline in each round.
+        seconds: the seconds to measure each pipeline in each round.
         images: the number of synthetic photos, or of images of the data set that are exported for the peers.
         pythons: the interpreter of each library in ``DATA_PEERS``.
-        rounds: how often to measure each pipeline.
+        rounds: the number of measurements of each pipeline.
 
     Raises:
         AlexNetError: the data set cannot be opened, or an interpreter cannot be run.
@@ -57,7 +57,7 @@ def bench_input_pipelines(
     if config is None:
         configs = {encoding: prepare_photos(directory, images, image_size, encoding) for encoding in ("jpeg", "raw")}
     else:
-        configs = {"as it is": replace(config, image_size=image_size)}
+        configs = {"as stored": replace(config, image_size=image_size)}
     sources = {stored: open_dataset(stored_config, channels=3).train for stored, stored_config in configs.items()}
     export_images(next(iter(sources.values())), images, directory)
     pipelines = []

@@ -1,4 +1,4 @@
-"""Each operation of a net alone, as contenders to time."""
+"""The operations of a net as separate contenders to time."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def own_pipelines(source: Source, stored: str, batch_size: int, seconds: float) 
         source: the training set.
         stored: how its images are stored, for the table.
         batch_size: images in a batch.
-        seconds: how long to measure each.
+        seconds: the seconds to measure each.
     """
     batches: dict[str, Callable[[int], Iterator[Any]]] = {
         "alexnet_jax": lambda threads: training_batches(source, batch_size, seed=0, threads=threads)
@@ -48,7 +48,7 @@ def _tfds_batches(source: TfdsSource, batch_size: int, threads: int) -> Iterator
 
 
 def _throughput(open_batches: Callable[[int], Iterator[Any]], threads: int, seconds: float) -> Throughput:
-    """Measures after the prefetch buffers, two batches per thread, have been read once."""
+    """Measures after one pass through the prefetch buffers, which hold two batches per thread."""
     batches = open_batches(threads)
     for _ in range(2 * threads + 1):
         next(batches)

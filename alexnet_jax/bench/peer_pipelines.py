@@ -1,4 +1,4 @@
-"""tf.data and PyTorch's DataLoader as pipelines to measure, each in a process of its own."""
+"""tf.data and PyTorch's DataLoader as pipelines to measure, each in a separate process."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def peer_pipelines(
         directory: where ``export_images`` has written the images.
         image_size: side of the images in pixels.
         batch_size: images in a batch.
-        seconds: how long to measure each.
+        seconds: the seconds to measure each.
     """
     options = [f"--image_size={image_size}", f"--batch_size={batch_size}", f"--seconds={seconds}"]
     pipelines = []
@@ -123,9 +123,9 @@ def export_images(source: Source, count: int, directory: Path) -> None:
 
     Args:
         source: where the images come from.
-        count: how many to write, the first ones.
-        directory: gets a class directory of JPEG files of quality 95 for each label in ``jpeg/``, the pixels in
-            ``images.raw`` and the labels, int32, in ``labels.raw``.
+        count: the number of images to write, from the first on.
+        directory: where to write. ``jpeg/`` gets a class directory of JPEG files of quality 95 for each label,
+            ``images.raw`` the pixels, and ``labels.raw`` the labels, int32.
     """
     labels = []
     with (directory / "images.raw").open("wb") as raw:

@@ -1,4 +1,4 @@
-"""Other programs that run the same net on the same weights and images, each in a process of its own."""
+"""Other programs that run the same net on the same weights and images, each in a separate process."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def check_peer(name: str, dtype: Dtype) -> None:
         dtype: the type that this project's net is timed in.
 
     Raises:
-        UsageError: its package is not installed, JAX does not run on a CPU, or it is what is timed already.
+        UsageError: its package is not installed, JAX does not run on a CPU, or the peer is the timed net itself.
     """
     if name == "float32":
-        check(dtype != name, "--against", name, "this is what is timed already, use --dtype bfloat16 with it")
+        check(dtype != name, "--against", name, "this is already timed, use it with --dtype bfloat16")
         return
     if importlib.util.find_spec(name) is None:
         remedy = command_with_packages([name], "bench", "--against", name)
@@ -109,7 +109,7 @@ class Peer:
         for form in self.forms:
             theirs = np.array(self._ask(form, "logits")["logits"])
             difference = float(np.abs(theirs - logits).max() / np.abs(logits).max())
-            if not difference <= self._tolerance:  # true for NaN, too
+            if not difference <= self._tolerance:  # also true for NaN
                 raise AlexNetError(
                     f"{PEERS[self.name]} ({form}): its logits differ from ours by {difference:.1e} of the largest, "
                     f"more than {self._tolerance:.0e}; it computes another net and cannot be compared"

@@ -1,4 +1,4 @@
-"""The results of a benchmark, and the numbers that follow from them."""
+"""The results of a benchmark, and derived numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Report:
         batch_size: images in a batch.
         dtype: the type of activations and products.
         devices: the number of devices.
-        compile_seconds: of the training step, ``cold`` and ``cached``.
+        compile_seconds: the seconds to compile the training step, ``cold`` and ``cached``.
         peers: versions and threads of each peer.
         timings: the times of each task.
     """
@@ -46,7 +46,7 @@ class Report:
         return min(tasks, key=self.ratio, default=None)
 
     def ratio(self, task: Task) -> float:
-        """How many times as fast as ``task`` this project does the same work.
+        """The speed of this project in the same work, relative to ``task``.
 
         The median of the ratios of each round. On a busy machine it varies less than the ratio of the medians, because
         the two runs of a round are close in time.
@@ -68,7 +68,7 @@ class Report:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """The whole report, in types that JSON has."""
+        """The whole report as values for JSON."""
         return {
             "machine": self.machine,
             "batch_size": self.batch_size,

@@ -26,13 +26,13 @@ def run_bench(
     against: Sequence[str],
     on_progress: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Times a net and what it is compared with.
+    """Times a net, its peers and matrix products.
 
     Args:
         config: the net, its batch size and its dtype, as ``bench_config`` makes it.
         devices: the number of devices.
-        repeats: how often to time each task.
-        layers: whether to time each layer alone, too.
+        repeats: the number of rounds.
+        layers: whether to also time each layer separately.
         against: the peers, keys of ``PEERS``.
         on_progress: called with a line before each part.
 
@@ -67,7 +67,7 @@ class OwnNetInFloat32:
         self._contenders = OwnNet(config, net.devices).contenders()
 
     def contender(self, form: str, work: str) -> Contender:
-        """Runs ``work``. There is only one form."""
+        """Runs ``work`` in the only form."""
         return self._contenders[work]
 
 

@@ -56,7 +56,7 @@ def _fastest_tasks(report: Report, work: str) -> Iterator[tuple[str, Task]]:
 
 
 def layers_table(report: Report) -> Table:
-    """Each layer alone: forward, and forward and backward."""
+    """Each layer separately: forward, and forward and backward."""
     columns = _columns()
     table = plain_table("layer", "pass", *columns)
     table.columns[1].justify = "left"

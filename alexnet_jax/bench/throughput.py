@@ -15,7 +15,7 @@ class Throughput:
 
     Attributes:
         images_per_second: images over elapsed time.
-        images_per_cpu_second: images over the CPU time of all cores, which other programs hardly affect.
+        images_per_cpu_second: images over the CPU time of all cores, which depends little on other programs.
     """
 
     images_per_second: float
@@ -48,7 +48,7 @@ class Measurement:
         stored: as in ``Pipeline``.
         threads: as in ``Pipeline``.
         throughput: the median of the rounds, or None if a round failed.
-        error: the message of the first failure, empty if there was none.
+        error: the message of the first failure, or an empty string.
     """
 
     pipeline: str

@@ -1,4 +1,4 @@
-"""Times that can be compared, because everything that is compared alternates in one run."""
+"""Comparable timings: all contenders alternate in one run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Contender = Callable[[], float]
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender does.
+    """The task of a contender.
 
     Attributes:
-        program: this project or a peer; ``layer`` for a layer alone, ``matmul`` for a matrix product.
+        program: this project or a peer; ``layer`` for a single layer, ``matmul`` for a matrix product.
         form: the form in which a peer runs the net; the name of the layer; the sizes of the product.
         work: ``forward``, ``gradient`` (forward and backward) or ``train`` (a training step).
         flops: floating-point operations of its products, two for each multiply-accumulate.

@@ -1,1 +1,1 @@
-"""What each subcommand takes and prints: one module for each, whose ``main`` runs it."""
+"""The subcommands. Each module parses the arguments of one subcommand, and its ``main`` runs it."""

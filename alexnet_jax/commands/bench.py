@@ -24,11 +24,11 @@ _SECONDS_BETWEEN_LINES = 5.0
 class BenchArguments:
     """Time a net: forward, forward and backward, and the training step.
 
-    All are timed alternately after a warm-up; the tables hold medians.
+    All tasks alternate after a warm-up. The tables show medians.
 
     The training step starts from stored images, the others from crops.
 
-    Two devices are timed in the training step only.
+    On two devices, only the training step is timed.
 
     `alexnet bench data` measures the input pipeline.
     """
@@ -44,7 +44,7 @@ class BenchArguments:
     repeats: int = 5
     """The number of rounds, after one warm-up round."""
     layers: bool = False
-    """Also time each layer alone."""
+    """Also time each layer separately."""
     against: tuple[Literal["torch", "flax", "float32"], ...] = ()
     """Compare with the same net in PyTorch or in plain Flax, on CPUs, or with this project's net in float32."""
     json: JsonPath = None
@@ -52,7 +52,7 @@ class BenchArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Benchmarks, and prints the results. ``bench data`` is a command of its own."""
+    """Runs the benchmark and prints the results. ``bench data`` is a separate command."""
     if arguments[:1] == ["data"]:
         from alexnet_jax.commands import bench_data
 
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _check(parsed: BenchArguments) -> None:
-    """Checks what would otherwise fail after the work. Raises UsageError."""
+    """Checks arguments that would otherwise fail after the benchmark. Raises UsageError."""
     for name in ("batch_size", "devices", "repeats"):
         check(getattr(parsed, name) > 0, f"--{name}", getattr(parsed, name), "use a number above 0")
     check_json_path(parsed.json)
@@ -93,7 +93,7 @@ def _check(parsed: BenchArguments) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Shows the current work on standard error: a live line in a terminal, elsewhere a line every few seconds."""
+    """Shows the current task on standard error: a live line in a terminal, otherwise a line every few seconds."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("starting") as status:

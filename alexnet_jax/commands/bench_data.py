@@ -34,13 +34,13 @@ class BenchDataArguments:
     dataset: str | None = None
     """A data set, as in --data.dataset of `alexnet train`. Default: synthetic photos, as JPEG and as raw pixels."""
     data_dir: str | None = None
-    """Where TFDS data sets are."""
+    """The directory of TFDS data sets."""
     image_size: int = 256
     """The side of the images in pixels."""
     batch_size: int = 128
     """The number of images in a batch."""
     seconds: float = 5.0
-    """How long to measure each pipeline in each of three rounds."""
+    """The seconds to measure each pipeline in each of three rounds."""
     images: int = 2048
     """The number of synthetic photos, or of images of --dataset that are copied for the other programs."""
     tensorflow_python: str | None = None
@@ -60,7 +60,7 @@ class BenchDataArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Measures the pipelines, and prints a row for each and a line for each peer that is not installed."""
+    """Measures the pipelines. Prints a row for each pipeline and a line for each missing peer."""
     parsed = parse(BenchDataArguments, arguments, "bench data")
     from alexnet_jax.bench.input_pipeline import bench_input_pipelines
     from alexnet_jax.bench.machine import describe_machine

@@ -20,18 +20,18 @@ class ConvertArguments:
     destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DESTINATION")]
     """The .safetensors file to write."""
     format: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"
-    """This project's format, with the net's config, its preprocessing and the class names, or torchvision's: the
-    parameters alone, with the names and shapes of its state dict."""
+    """This project's format, with the net's config, its preprocessing and the class names, or torchvision's: only the
+    parameters, with the names and shapes of its state dict."""
     variant: str | None = None
     """The net, if the file fits more than one. The widths of its layers are taken from the file."""
     mean: Path | None = None
     """Caffe's mean image (.binaryproto). Without it, Caffe's usual channel means are subtracted."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the latest checkpoint, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error."""
 
 
 def main(arguments: list[str]) -> int:
-    """Converts, and prints what was found."""
+    """Converts the weights, and prints the net and the file."""
     parsed = parse(ConvertArguments, arguments, "convert")
     from alexnet_jax.commands.trained import load_net
     from alexnet_jax.console.tables import describe_net

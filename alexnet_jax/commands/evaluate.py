@@ -23,24 +23,24 @@ class EvaluateArguments:
     views: Literal["center", "ten-crop"] = "center"
     """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     split: str = "test"
-    """Of the net's own data: test, validation or train. Of another --dataset: any split that it has."""
+    """The split: test, validation or train of the net's own data, or any split of another --dataset."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the latest checkpoint, or the one with the smallest validation error (test error, if nothing was held
-    out)."""
+    """The checkpoint of a run: the latest, or the one with the smallest validation error (test error, if nothing was
+    held out)."""
     dataset: str | None = None
-    """Another data set than the net's own, as in --data.dataset of `alexnet train`."""
+    """A data set other than the net's own, as in --data.dataset of `alexnet train`."""
     data_dir: str | None = None
-    """Where TFDS data sets are, if they have moved since the run."""
+    """The directory of TFDS data sets, if they have moved since the run."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices to use, 1 or 2."""
+    """The number of devices, 1 or 2."""
     json: JsonPath = None
     """Also write the errors to a JSON file; - prints the JSON instead of the text."""
 
 
 def main(arguments: list[str]) -> int:
-    """Evaluates, and prints the errors."""
+    """Evaluates the nets and prints the errors."""
     parsed = parse(EvaluateArguments, arguments, "evaluate")
     if not parsed.nets:
         raise UsageError("no net is named: name a run directory or a file of weights")

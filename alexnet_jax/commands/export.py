@@ -20,7 +20,7 @@ class ExportArguments:
 
     The exported net reads stored uint8 images, for any batch size.
 
-    It returns logits. Crop and normalisation are inside.
+    It crops and normalises them, and returns logits.
     """
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
@@ -29,18 +29,18 @@ class ExportArguments:
     """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
     `jax.export.deserialize` on CPU, CUDA and TPU."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the latest checkpoint, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
 
 
 def main(arguments: list[str]) -> int:
-    """Exports, and prints what the exported net reads and returns."""
+    """Exports the net, and prints its inputs and outputs."""
     parsed = parse(ExportArguments, arguments, "export")
     if parsed.out.suffix not in _SUFFIXES:
         raise UsageError(f"{parsed.out}: unknown format; name a file ending in {' or '.join(_SUFFIXES)}")
     if parsed.out.exists():
-        raise UsageError(f"{parsed.out}: exists already; remove it, or name another file")
+        raise UsageError(f"{parsed.out}: already exists; remove it, or name another file")
     from alexnet_jax.commands.trained import load_net
     from alexnet_jax.export.onnx import export_onnx
     from alexnet_jax.export.stablehlo import export_stablehlo

@@ -1,4 +1,4 @@
-"""The ``--json`` flag, which means the same in every command."""
+"""The ``--json`` flag that the commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JsonPath = Annotated[str | None, tyro.conf.arg(metavar="PATH|-")]
 
 
 def check_json_path(path: str | None) -> None:
-    """Checks before the work that the file can be written after it.
+    """Checks that the directory of the JSON file exists, before a command starts its work.
 
     Raises:
         UsageError: the directory of ``path`` does not exist.
@@ -31,7 +31,7 @@ def write_json(value: Any, path: str | None) -> bool:
     """Writes ``value`` to a file, or prints it for ``-``. Does nothing for None.
 
     Returns:
-        Whether standard output is free for text.
+        Whether the command should also print its text.
     """
     if path is None:
         return True

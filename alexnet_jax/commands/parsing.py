@@ -1,4 +1,4 @@
-"""Parses the arguments of a command with tyro, and reports what does not parse in one line."""
+"""Parses the arguments of a command with tyro, and reports parse errors in one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parse(
         options: as for ``tyro.cli``.
 
     Raises:
-        UsageError: ``arguments`` do not parse, or ``kind`` refuses them.
+        UsageError: ``arguments`` do not parse, or ``kind`` rejects them.
     """
 
     def refuse(event: _errors.ParseErrorEvent) -> None:
@@ -49,7 +49,7 @@ def parse(
 
 
 def _describe(event: _errors.ParseErrorEvent, flags: Callable[[], Iterable[str]]) -> str | None:
-    """What is wrong. None leaves kinds of errors that this function does not know to tyro's own report."""
+    """The error in one line. None for other kinds of errors, which tyro reports itself."""
     if isinstance(event, _errors.UnrecognizedArgs):
         return _unknown_option(event.tokens, flags())
     if isinstance(event, _errors.MissingArgs):
@@ -68,7 +68,7 @@ def _describe(event: _errors.ParseErrorEvent, flags: Callable[[], Iterable[str]]
 
 
 def _unknown_option(tokens: list[str], flags: Iterable[str]) -> str:
-    """The message for ``tokens``, of which the first that is an option counts. It suggests similar ``flags``."""
+    """The message for the first option in ``tokens``. It suggests similar ``flags``."""
     option = next((token for token in tokens if token.startswith("-")), None)
     if option is None:
         return f"unexpected argument {tokens[0]!r}"

@@ -25,7 +25,7 @@ class PredictArguments:
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
     """A run directory or a file of weights."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")]
-    """JPEG, PNG or WebP files of any size, and folders, which are searched for such files with all their subfolders."""
+    """JPEG, PNG or WebP files of any size, or folders, which are searched recursively."""
     top: int = 5
     """The number of classes to print for each image."""
     json: JsonPath = None
@@ -33,15 +33,15 @@ class PredictArguments:
     views: Literal["center", "ten-crop"] = "center"
     """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """Of a run: the latest checkpoint, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices to use, 1 or 2."""
+    """The number of devices, 1 or 2."""
 
 
 def main(arguments: list[str]) -> int:
-    """Predicts every image that can be read. Names the other ones and returns 1 if there are any."""
+    """Predicts every readable image. Reports unreadable images, and returns 1 if it finds any."""
     parsed = parse(PredictArguments, arguments, "predict")
     if not parsed.images:
         raise UsageError("no images: name one or more files or folders after the net")
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 
 class _Problems:
-    """Reports what cannot be predicted, as it is met, and counts it."""
+    """Reports problems immediately and counts them."""
 
     count = 0
 

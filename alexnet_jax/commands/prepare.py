@@ -27,7 +27,7 @@ from alexnet_jax.presets import preset
 from alexnet_jax.signals import StopRequest
 
 IMAGES_PER_SHARD = 4096
-"""The work that is lost when a preparation is stopped. The 1.3 million images of ImageNet make 350 files."""
+"""A stopped preparation loses at most one shard. The 1.3 million images of ImageNet make about 350 shards."""
 _MOST_NAMED = 5
 
 
@@ -39,7 +39,7 @@ class Output:
     """The directory in which to make a directory for the data set."""
     name: str | None = None
     """The name of the data set. Default: the source's name and the image size, with `_raw` for raw pixels and
-    `_validation` for validation images alone."""
+    `_validation` with --validation_only."""
     image_size: int = 256
     """Side of the stored images in pixels. The shorter side is scaled to it, and the centre is cropped."""
     encoding: Literal["jpeg", "raw"] = "jpeg"
@@ -57,7 +57,7 @@ class Imagenet2012(Output):
     source: Path
     """The directory with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar."""
     validation_only: bool = False
-    """Only the validation images, to evaluate nets. The training tar is not needed."""
+    """Prepare only the validation images, to evaluate nets. The training tar is not needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +67,11 @@ class Folder(Output):
     source: Path
     """The folder."""
     test_fraction: float = 0.1
-    """Fraction to hold out as the test set, if there are no train and test folders."""
+    """Fraction to hold out as the test set, if the folder has no train and test folders."""
     validation_fraction: float = 0.0
     """Fraction of the training images to hold out for validation."""
     split_seed: int = 0
-    """Seed of the choice of images to hold out."""
+    """Random seed of the choice of held-out images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> int:
         )
     if not journal.finished:
         assert stop.signal is not None
-        say(console, f"stopped after {journal.done:,} images; the same command resumes there")
+        say(console, f"stopped after {journal.done:,} images; run the same command to resume")
         return 128 + stop.signal
     _report(console, journal)
     say(console, "next")
@@ -165,11 +165,11 @@ def _report(console: Console, journal: Journal) -> None:
     for split, image in damaged[:_MOST_NAMED]:
         say(console, f"damaged   {split}: {image.name} ({image.reason}), left out")
     if len(damaged) > _MOST_NAMED:
-        say(console, f"damaged   {len(damaged):,} in all, listed in {journal.path}")
+        say(console, f"damaged   {len(damaged):,} in total, listed in {journal.path}")
 
 
 def _next_command(parsed: Output, name: str, splits: list[str]) -> str:
-    """The command that trains or evaluates on what was prepared: with the preset whose crops fit the images best."""
+    """The command that trains or evaluates on the prepared data set, with the preset whose crops fit the images."""
     place = ["--data_dir", parsed.data_dir]
     if splits == ["validation"]:
         return command("evaluate", "NET", "--dataset", name, *place, "--split", "validation")

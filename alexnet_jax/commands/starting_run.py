@@ -1,4 +1,4 @@
-"""The run that ``alexnet train`` starts from, whose fields its other options change."""
+"""The run that ``alexnet train`` starts from. Other options change its fields."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from alexnet_jax.variants import variant
 
 @dataclass(frozen=True)
 class StartingRun:
-    """A config to start from, and where to run it."""
+    """The config to start from, and its run directory."""
 
     config: TrainConfig
     workdir: RunDirectory
     is_resumed: bool = False
     """Whether ``config`` is that of the run in ``workdir``."""
     notes: tuple[str, ...] = ()
-    """Choices that the user did not make."""
+    """Lines about choices that the user did not make."""
 
 
 def starting_run(options: argparse.Namespace) -> StartingRun:
@@ -49,11 +49,11 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     )
     name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
     workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
-    if workdir.has_begun and not any((options.preset, options.variant, options.config)):
+    if workdir.has_checkpoint and not any((options.preset, options.variant, options.config)):
         return StartingRun(workdir.read_config(), workdir, is_resumed=True)
     if options.init and options.variant:
         converting = command("convert", options.init, "OUTPUT", "--variant", options.variant)
-        raise UsageError(f"--variant is {options.variant}: the net is that of --init; `{converting}` names it")
+        raise UsageError(f"--variant is {options.variant}: --init determines the net; `{converting}` chooses it")
     config = preset(preset_name)
     config = replace(config, data=replace(config.data, train_examples=None))
     notes = []
@@ -81,7 +81,7 @@ def _is_folder(dataset: str | None) -> bool:
 
 
 def _with_file(config: TrainConfig, path: Path) -> TrainConfig:
-    """``config`` with the fields that the JSON file at ``path`` gives."""
+    """``config`` with the fields that the JSON file at ``path`` sets."""
     try:
         changes = json.loads(path.read_text())
         if not isinstance(changes, dict):

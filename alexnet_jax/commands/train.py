@@ -29,24 +29,24 @@ class TrainArguments:
 
     recipe: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
-    """The run to start from; the other options change it. Default: quickstart, or photos for a folder of photos."""
+    """The run to start from. Other options change it. Default: quickstart, or photos for a folder of photos."""
     variant: str | None = None
-    """Another net for that run."""
+    """Another net for the run."""
     config: Path | None = None
-    """A JSON file with the fields of that run to change, or the config.json of a run."""
+    """A JSON file with the fields to change, or the config.json of a run."""
     workdir: Path | None = None
-    """The run directory. A run that is there resumes. Default: runs/ and the name of preset, config or variant."""
+    """The run directory. An existing run resumes. Default: runs/NAME, the name of the preset, config or variant."""
     devices: int | None = None
-    """How many devices to use, 1 or 2. Default: as many as there are and the net has towers."""
+    """The number of devices, 1 or 2. Default: one per tower, if available."""
     profile: Path | None = None
     """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
     quiet: bool = False
-    """Print errors and the final line alone."""
+    """Print only errors and the final line."""
 
 
 @exit_on_interrupt()
 def main(arguments: list[str]) -> int:
-    """Trains, and prints how it ended and how to go on."""
+    """Trains, and prints the result and the next commands."""
     options = parse_common(arguments)
     if options.help:
         print(short_help(), end="")
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.weights.fine_tuning import start_from_file
 
     console = Console(quiet=parsed.quiet)
-    for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, start.workdir.has_begun)]:
+    for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, start.workdir.has_checkpoint)]:
         say(console, f"note      {note}")
     keeps_classes = parsed.recipe.model.classes != start.config.model.classes or start.is_resumed
     start_from_weights = start_from_file if parsed.recipe.init is not None else None

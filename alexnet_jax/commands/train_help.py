@@ -1,4 +1,4 @@
-"""The short help of ``alexnet train``: the options that people use. ``--help-all`` shows the others."""
+"""The short help of ``alexnet train``: the common options. ``--help-all`` shows the others."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from alexnet_jax.variants import VARIANTS
 
 _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "what to train": {
-        "--preset": ("NAME", "the run to start from; the other options change it"),
-        "--variant": ("NAME", "another net for that run"),
+        "--preset": ("NAME", "the run to start from; other options change it"),
+        "--variant": ("NAME", "another net for the run"),
         "--config": ("FILE", "JSON with the fields to change, or the config.json of a run"),
         "--init": ("PATH", "weights to start from: a file or a run directory"),
-        "--workdir": ("DIR", "the run directory; a run that is there resumes"),
+        "--workdir": ("DIR", "the run directory; an existing run resumes"),
     },
     "data": {
-        "--data.dataset": ("NAME", "a TFDS data set, or the path of a folder with a folder for each class"),
-        "--data.data_dir": ("DIR", "where TFDS data sets are"),
+        "--data.dataset": ("NAME", "a TFDS data set, or a folder with a subfolder for each class"),
+        "--data.data_dir": ("DIR", "the directory of TFDS data sets"),
         "--data.image_size": ("N", "side of the stored images in pixels"),
-        "--data.validation_fraction": ("X", "of the training images, to validate on"),
+        "--data.validation_fraction": ("X", "fraction of the training images to hold out"),
     },
     "recipe": {
         "--epochs": ("N", "passes over the training images"),
         "--batch_size": ("N", "images in a step"),
-        "--optimizer.learning_rate": ("X", "before it drops"),
-        "--schedule.epochs": ("X ...", "when it drops"),
+        "--optimizer.learning_rate": ("X", "initial learning rate"),
+        "--schedule.epochs": ("X ...", "epochs at which the learning rate drops"),
         "--optimizer.frozen": ("LAYER ...", "layers that keep their initial weights"),
         "--dtype": ("NAME", "float32 or bfloat16"),
-        "--seed": ("N", "of every random choice"),
+        "--seed": ("N", "random seed"),
     },
     "running": {
         "--devices": ("N", "1, or 2 with half of the net on each"),
-        "--profile": ("DIR", "write a profiler trace of a few steps there"),
+        "--profile": ("DIR", "write a profiler trace of a few steps to DIR"),
     },
 }
-_FLAGS = {"--quiet": "print errors and the final line alone", "--help-all": "show every option"}
+_FLAGS = {"--quiet": "print only errors and the final line", "--help-all": "show every option"}
 
 
 def parse_common(arguments: list[str]) -> argparse.Namespace:
@@ -56,7 +56,7 @@ def parse_common(arguments: list[str]) -> argparse.Namespace:
 
 
 def short_help() -> str:
-    """The text, as wide as the terminal, but at most 80 columns."""
+    """The help text, wrapped to the terminal or to 80 columns."""
     return _parser().format_help()
 
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _listing(title: str, makers: Mapping[str, Callable[[], object]], width: int) -> str:
-    """Names with the beginning of their descriptions, a line each."""
+    """Names with shortened descriptions, one per line."""
     column = max(map(len, makers)) + 4
     lines = [f"  {name}".ljust(column) + _summary(make, width - column) for name, make in makers.items()]
     return "\n".join([f"{title}:", *lines])

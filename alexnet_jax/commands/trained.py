@@ -44,7 +44,7 @@ class Trained:
                 raise UsageError(f"{name} is {theirs} in one net and {ours} in another: use nets with the same {name}")
 
     def check_classes(self, names: tuple[str, ...], dataset: Path) -> None:
-        """Checks that the labels of a data set mean what they mean to the net.
+        """Checks that the classes of a data set are those of the net.
 
         Raises:
             UsageError: the data set has more classes than the net, or other names for them.

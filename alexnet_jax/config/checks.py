@@ -1,4 +1,4 @@
-"""Checks of config fields. Each error names the field, its value and what would work."""
+"""Checks of config fields. Each error names the field, its value and a remedy."""
 
 from __future__ import annotations
 

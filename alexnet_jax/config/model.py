@@ -67,7 +67,7 @@ class DenseConfig:
     features: int
     """Output units of all towers together."""
     kernel_stddev: float | None = 0.01
-    """Standard deviation of the initial weights. None as in a convolution."""
+    """Standard deviation of the initial weights. None draws them uniformly, as in a convolution."""
     bias: float = 0.0
     """Initial value of each bias. Not used where kernel_stddev is None."""
 
@@ -157,7 +157,7 @@ class Layer:
     """One operation of the forward pass."""
 
     name: str
-    """Its name, which is also that of its output and of its parameters: ``conv1``, ``norm1``, ``fc6``, ``drop6``."""
+    """The name of the layer, its output and its parameters: ``conv1``, ``norm1``, ``fc6``, ``drop6``."""
     operation: Operation | Literal["conv", "dense", "dropout", "classifier"]
     """What it computes."""
     config: ConvConfig | DenseConfig | None = None

@@ -164,11 +164,12 @@ class TrainConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     batch_size: int = 128
-    """Images in a step, on all devices together."""
+    """Images in a step, over all devices."""
     epochs: int = 90
     """Passes over the training images."""
     steps_per_dispatch: int = 1
-    """Training steps in one dispatch to the device. More than 1 helps small nets on accelerators. CPUs get slower."""
+    """Training steps in one dispatch to the device. More than 1 speeds up small nets on accelerators and slows
+    down CPUs."""
     dtype: Dtype = "float32"
     """Dtype of activations and products. Weights, updates, sums of normalisation and the loss stay float32."""
     init: str | None = None
@@ -178,7 +179,7 @@ class TrainConfig:
     evaluate_every: int = 1
     """Epochs between evaluations."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints. There is also one after each evaluation."""
+    """Steps between checkpoints. Each evaluation also saves one."""
     log_every: int = 50
     """Steps between lines of training metrics."""
 
@@ -203,7 +204,7 @@ class TrainConfig:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in an epoch. The remaining images are left out of this epoch.
+        """Full batches in an epoch. Each epoch leaves out the images that do not fill a batch.
 
         Raises:
             UsageError: ``data.train_examples`` is None.

@@ -14,7 +14,7 @@ Rounding = Literal["up", "down"]
 def window_count(size: int, window: int, stride: int, padding: int, rounding: Rounding) -> int:
     """The number of windows along an axis: ``1 + (2 * padding + size - window) / stride``, rounded.
 
-    With 224 pixels, a window of 11 and stride 4, ``"up"`` gives the paper's 55 and ``"down"`` gives 54.
+    With 224 pixels, a window of 11 and stride 4, ``"up"`` returns the paper's 55 and ``"down"`` 54.
 
     Args:
         size: pixels along the axis.
@@ -30,7 +30,7 @@ def window_count(size: int, window: int, stride: int, padding: int, rounding: Ro
 def window_padding(size: int, window: int, stride: int, padding: int, rounding: Rounding) -> tuple[int, int]:
     """The padding (before, after) of an axis that makes unpadded windows match ``window_count`` exactly.
 
-    The second number is less than ``padding`` where windows that are rounded down leave some pixels unread. It can be
+    The second number is less than ``padding`` where rounding down leaves some pixels unread. It can be
     negative. The arguments are those of ``window_count``.
     """
     covered = (window_count(size, window, stride, padding, rounding) - 1) * stride + window

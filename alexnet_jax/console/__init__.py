@@ -1,1 +1,1 @@
-"""What people see: progress, tables and plots."""
+"""Console output: progress, tables and plots."""

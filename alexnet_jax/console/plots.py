@@ -56,7 +56,7 @@ def merge_short_rows(training: list[Row], steps: int) -> list[Row]:
     """Averages consecutive training rows until each result covers at least ``steps`` steps.
 
     Loss and error are weighted by the number of steps. The other values are those of the last row. Rows without
-    ``steps``, which older runs have, count as long enough. Rows left over at the end join the last result.
+    ``steps``, which older versions wrote, count as ``steps`` steps. Rows left over at the end join the last result.
     """
     groups: list[list[Row]] = []
     for row in training:

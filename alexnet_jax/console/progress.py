@@ -1,4 +1,4 @@
-"""Lines and live bars about work in progress. Where the output is no terminal, there are lines alone."""
+"""Progress as lines and live bars. Without a terminal, only lines are printed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _WIDTHS = {
     "images_per_second": 8,
     "time_left": 6,
 }
-"""Columns of the table of metrics: 65 in all, and 58 without the time left."""
+"""Widths of the columns of the metrics table: 65 in total, 58 without the time left."""
 
 
 def say(console: Console, text: str) -> None:
-    """Prints lines such as ``key       value``. A terminal wraps them between words, under the value."""
+    """Prints lines such as ``key       value``. In a terminal, they wrap between words and continue below the value."""
     for line in text.splitlines():
         if console.is_terminal:
             line = textwrap.fill(
@@ -37,12 +37,12 @@ def say(console: Console, text: str) -> None:
 
 
 def say_verbatim(console: Console, line: str) -> None:
-    """Prints a line without line breaks of its own, so that a command in it can be copied."""
+    """Prints a line without wrapping it, so that the user can copy a command from it."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _new_bar(console: Console, unit: str, time_left: TimeRemainingColumn) -> Progress:
-    """A live line that disappears at the end. It fits into 60 columns."""
+    """A live line of at most 60 columns, which disappears at the end."""
     return Progress(
         SpinnerColumn(),
         TextColumn(unit),
@@ -57,12 +57,12 @@ def _new_bar(console: Console, unit: str, time_left: TimeRemainingColumn) -> Pro
 
 
 class Display:
-    """Shows the progress of a run. Use it in a ``with``.
+    """A context manager that shows the progress of a run.
 
     Args:
         console: where to print.
-        steps: the steps of the run.
-        done: how many of them were done before.
+        steps: the number of steps of the run.
+        done: the number of steps taken before the start.
     """
 
     def __init__(self, console: Console, steps: int, done: int) -> None:
@@ -95,7 +95,7 @@ class Display:
         self._bar.update(self._task, completed=step, description=activity or self._training or "training")
 
     def row(self, row: dict[str, Any]) -> None:
-        """Shows a row of metrics. Training rows come at intervals of some seconds, and in a terminal in the bar."""
+        """Shows a row of metrics. Training rows are printed every few seconds, or shown in the bar of a terminal."""
         if row["split"] == "train":
             self._training = f"loss {row['loss']:.3f}  {row['images_per_second']:,.0f} images/s"
             self._bar.update(self._task, description=self._training)
@@ -131,7 +131,7 @@ class Display:
         say_verbatim(self._console, " ".join(shown))
 
     def say(self, line: str) -> None:
-        """Prints a line that stays."""
+        """Prints a permanent line."""
         say(self._console, line)
 
     def _warn_of_waiting(self, fraction: float) -> None:
@@ -145,7 +145,7 @@ class Display:
 
 
 class PreparationDisplay:
-    """Shows the progress of a preparation of images. Use it in a ``with``."""
+    """A context manager that shows the progress of a preparation of images."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -53,7 +53,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def describe_totals(summary: Summary) -> str:
-    """The parameters and multiply-accumulates of a net, and its memory for one image, a line each."""
+    """The parameters and multiply-accumulates of a net, and its memory for one image, one per line."""
     sizes = {
         "image": summary.input_bytes,
         "outputs and gradients": summary.activation_bytes,
@@ -117,14 +117,14 @@ def describe_net(config: ModelConfig) -> str:
 
 
 def _variant_name(config: ModelConfig) -> str:
-    """The variant that differs from ``config`` in the number of classes at most, or else ``custom``."""
+    """The variant that equals ``config`` except for the number of classes, or ``custom``."""
     return next(
         (name for name in VARIANTS if replace(config, classes=variant(name).classes) == variant(name)), "custom"
     )
 
 
 def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:
-    """What a run is about to do: a line each for net, images, devices, data, steps, run directory and notes.
+    """Describes a run in one line each for net, images, devices, data, steps, run directory and notes.
 
     Args:
         config: the run.
@@ -134,17 +134,17 @@ def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.
         start: the step from which it starts or resumes.
     """
     crop, stored = config.model.image_size, config.data.image_size
-    share = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
+    part = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
     sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(held.values()))
     idle = jax.device_count() - len(held)
     validation = "" if data.validation is None else f"{len(data.validation):,} to validate, "
-    begin = f"resumes at step {start:,}" if start else "from the start"
+    status = f"resumes at step {start:,}" if start else "from the start"
     lines = [
         ("net", describe_net(config.model)),
         ("images", f"{crop} x {crop} crops of {stored} x {stored} pixels"),
         (
             "devices",
-            f"{len(held)} x {next(iter(held)).device_kind}, {share} on each, {sizes} bytes"
+            f"{len(held)} x {next(iter(held)).device_kind}, {part} on each, {sizes} bytes"
             + (f", {idle} not used" if idle else ""),
         ),
         (
@@ -155,7 +155,7 @@ def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.
         (
             "run",
             f"{config.epochs} epochs x {config.steps_per_epoch:,} steps x {config.batch_size} images = "
-            f"{config.steps:,} steps, " + ("already finished" if start == config.steps else begin),
+            f"{config.steps:,} steps, " + ("already finished" if start == config.steps else status),
         ),
         ("workdir", str(root)),
         *(("note", note) for note in data.notes),

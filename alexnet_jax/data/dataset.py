@@ -24,7 +24,7 @@ def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
         ``config.image_size``.
 
     Raises:
-        UsageError: there is no such data set or split, or nothing is left to train on.
+        UsageError: the data set or a split does not exist, or no training images are left.
         AlexNetError: the data set cannot be read.
     """
     path = Path(config.dataset).expanduser()

@@ -21,12 +21,12 @@ def training_statistics(data: DataSet, config: DataConfig, channels: int, per_pi
     """The statistics of the training set of ``data``.
 
     `alexnet prepare` stores them beside a data set. They include images that ``config`` holds out for validation.
-    Without them, or for another image size, they are measured.
+    Without stored statistics of this image size, they are measured.
 
     Args:
         data: the opened data set.
-        config: what ``data`` was opened with.
-        channels: of its images.
+        config: the config that ``data`` was opened with.
+        channels: the number of channels of its images.
         per_pixel: whether the mean is an image (size, size, channels), or one number per channel.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Batches of examples on the host, by Grain. The examples of a batch depend on the seed and the step alone.
+"""Batches of examples on the host, with Grain. The examples of a batch depend only on the seed and the step.
 
 Several processes that train one net each read their rows of every batch. Together they read the batch of one process.
 """
@@ -28,12 +28,12 @@ def training_batches(
     process_count: int = 1,
     threads: int = THREADS,
 ) -> Iterator[Example]:
-    """Shuffled batches for training, without end. Each epoch has a new order and drops the last, incomplete batch.
+    """Shuffled batches for training, an infinite sequence. Each epoch has a new order and drops an incomplete batch.
 
     Args:
         source: the training examples.
         batch_size: examples in a batch, over all processes.
-        seed: of the order.
+        seed: the random seed of the order.
         start: the step of the first batch.
         process_index: the number of this process.
         process_count: the number of processes.

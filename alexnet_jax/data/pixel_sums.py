@@ -14,7 +14,7 @@ STATISTICS = "statistics.npz"
 
 
 def colour_products(pixels: UInt8[np.ndarray, "height width channels"]) -> Int64[np.ndarray, "channels channels"]:
-    """The sum over the pixels of the product of each two channels."""
+    """The sum over the pixels of the product of each pair of channels."""
     planes = np.ascontiguousarray(pixels.reshape(-1, pixels.shape[-1]).T, np.uint16)  # 255 * 255 still fits
     return (planes[:, None] * planes).sum(-1, dtype=np.int64)
 

@@ -15,8 +15,8 @@ def find_features(features: Any, directory: Path) -> tuple[str, str]:
     """The names of the features of the image and its label.
 
     Args:
-        features: of the data set.
-        directory: of the data set, for errors.
+        features: the features of the data set.
+        directory: the directory of the data set, for errors.
 
     Raises:
         AlexNetError: the data set has no such feature.
@@ -42,8 +42,8 @@ def _holds_pixels(feature: Any) -> bool:
 class Records:
     """Stored images, encoded or as raw pixels, with their labels, of one split in TFDS's notation.
 
-    TFDS's parser is slow. It parses images that are stored as a list of numbers; those that are stored as one string
-    of bytes are parsed by protobuf alone.
+    TFDS's parser is slow, so it parses only images that are stored as a list of numbers. Protobuf parses images that
+    are stored as one byte string.
     """
 
     def __init__(self, builder: Any, split: str, image_key: str, label_key: str) -> None:

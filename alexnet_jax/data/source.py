@@ -1,4 +1,4 @@
-"""Examples by index, and the data set that several such sources form."""
+"""Sources of examples by index, and data sets that consist of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source(ABC):
 
     @abstractmethod
     def name(self, index: int) -> str:
-        """A name by which a person finds the example at ``index``."""
+        """A name that identifies the example at ``index`` for a user."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Pa
 
     Args:
         source: the examples to split.
-        fraction: of the examples, for the second part. It gets at least one.
-        seed: of the random choice.
+        fraction: the fraction of the examples in the second part, which has at least one.
+        seed: the random seed of the choice.
 
     Raises:
         UsageError: nothing is left for the first part.

@@ -62,7 +62,7 @@ def find_tfds(config: DataConfig) -> Path:
             ``data_dir`` is searched, or else the package and TFDS's own directory.
 
     Raises:
-        UsageError: there is no such data set.
+        UsageError: the data set does not exist.
     """
     name, _, version = config.dataset.partition(":")
     data_dirs = _data_dirs(config)
@@ -92,7 +92,7 @@ def _data_dirs(config: DataConfig) -> list[Path]:
 
 
 def _how_to_prepare(name: str) -> str:
-    """The command that makes the data set ``name``, as far as the name tells."""
+    """How to prepare the data set ``name``, inferred from the name."""
     import tensorflow_datasets as tfds
 
     if name.startswith("imagenet2012"):
@@ -107,7 +107,7 @@ def _version_number(directory: Path) -> tuple[int, ...]:
 
 
 def open_tfds(directory: Path, config: DataConfig, channels: int) -> DataSet:
-    """The data set in ``directory``, which is that of a version.
+    """The data set in ``directory``, the directory of a version.
 
     Args:
         directory: holds ``dataset_info.json``.

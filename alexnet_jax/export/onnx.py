@@ -13,8 +13,8 @@ def export_onnx(config: TrainConfig, state: TrainState, class_names: tuple[str, 
     """The net as an ONNX model, opset 13.
 
     The model reads ``images``, uint8 (batch, height, width, channels) as stored, RGB, and returns ``logits``, float32
-    (batch, classes). Crop and normalisation are inside. Nodes have the names of ``config.model.layers()``. Inverted
-    dropout does nothing at test time and has no node. The metadata entry ``class_names`` is a JSON list.
+    (batch, classes). It includes the crop and the normalisation. Nodes have the names of ``config.model.layers()``.
+    Inverted dropout does nothing at test time and has no node. The metadata entry ``class_names`` is a JSON list.
 
     Args:
         config: the run.

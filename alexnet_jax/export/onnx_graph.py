@@ -24,7 +24,7 @@ _OPSET, _IR_VERSION = 13, 7
 
 
 def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, ...]) -> onnx.ModelProto:
-    """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all values in between."""
+    """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all intermediate values."""
     graph = _Graph(config.model, to_channels_first(state.params, config.model, is_bgr=False))
     x = graph.crop("images", config, state)
     for layer in config.model.layers():
@@ -104,7 +104,7 @@ class _Graph:
     def windows(self, window: int, stride: int, padding: int, rounding: Rounding) -> dict[str, list[int]]:
         """The attributes of a convolution or pooling. Updates ``self.size`` to the size of its output.
 
-        ONNX rounds the number of windows down, so padding below zero, for pixels that stay unread, can be left out.
+        ONNX rounds the number of windows down, so negative padding, for unread pixels, can be omitted.
         """
         before, after = window_padding(self.size, window, stride, padding, rounding)
         after = max(after, 0)

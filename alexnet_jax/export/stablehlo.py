@@ -21,7 +21,7 @@ def export_stablehlo(config: TrainConfig, state: TrainState) -> bytes:
     """The net as a StableHLO program for ``PLATFORMS``, which ``jax.export.deserialize`` reads.
 
     The program reads uint8 images (batch, height, width, channels) as stored, RGB, and returns logits, float32
-    (batch, classes). Crop and normalisation are inside.
+    (batch, classes). It includes the crop and the normalisation.
 
     Args:
         config: the run.

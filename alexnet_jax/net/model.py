@@ -32,8 +32,8 @@ class AlexNet(nn.Module):
             None runs the whole net on one device.
         fully_convolutional: whether the net slides over images larger than ``config.image_size``. The dense layers then
             read windows of the last pooling, and the logits are a map (batch, rows, columns, classes). An image of
-            exactly ``config.image_size`` gives a map with one place, the ordinary logits. A larger image does not give
-            the logits of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
+            exactly ``config.image_size`` has a map with one place, the ordinary logits. The logits of a larger image
+            are not those of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
         dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
             of normalisation, and the logits are always float32.
     """
@@ -98,7 +98,7 @@ class AlexNet(nn.Module):
         return self._add_bias(backends.run(layers.dense, units, kernel), bias)
 
     def _dense_as_convolution(self, layer: Layer, x: Array) -> Array:
-        """The window of the first dense layer is the last pooling of one crop. The other windows are one pixel."""
+        """The window of the first dense layer is the last pooling of one crop. The other windows have one pixel."""
         *_, (_, last_size) = self.config.image_sizes()
         size = last_size if layer.name == self.config.dense_names[0] else 1
         kernel, bias = self._parameters(layer, (size * size * x.shape[-1],))

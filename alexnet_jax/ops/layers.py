@@ -1,7 +1,7 @@
-"""The operations of AlexNet, each in its plain form: the published formula and nothing else.
+"""The operations of AlexNet, each in its plain form, as published.
 
 Images are (batch, height, width, channels); kernels are (height, width, in, out). ``ops.backends`` holds faster forms
-of some operations for a CPU or a TPU. The tests hold each of them to the function of the same name here.
+of some operations for a CPU or a TPU. The tests compare each of them with the function of the same name here.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def spatial_response_norm(images: Images, *, config: SpatialResponseNorm) -> Ima
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
     """Max-pooling (paper, section 3.4)."""
     padding = [
-        # A negative padding would crop pixels that no window reads. reduce_window ignores them as they are.
+        # A negative padding would crop pixels that no window reads. reduce_window ignores them anyway.
         (0, max(0, window_padding(size, config.size, config.stride, 0, config.rounding)[1]))
         for size in images.shape[1:3]
     ]
@@ -131,7 +131,7 @@ def dropout_mask(
 
 
 def squares(images: Array) -> Array:
-    """The squares in float32, because sums in bfloat16 would lose values that are small next to ``k``."""
+    """The squares in float32, because sums in bfloat16 would lose values much smaller than ``k``."""
     values = images.astype(jnp.float32)
     return values * values
 
@@ -142,12 +142,12 @@ def window_sum(values: Array, window: tuple[int, ...], padding: str = "SAME") ->
 
 
 def norm_base(config: LocalResponseNorm, sums: Array) -> Array:
-    """``k + alpha * sums``, where alpha may be that of the mean over the window."""
+    """``k + alpha * sums``, with alpha from ``norm_alpha``."""
     return config.k + norm_alpha(config) * sums
 
 
 def norm_alpha(config: LocalResponseNorm) -> float:
-    """The factor of a sum of squares."""
+    """The factor of the sum of squares: alpha, divided by the window size if ``divide_alpha``."""
     return config.alpha / config.size if config.divide_alpha else config.alpha
 
 

@@ -1,1 +1,1 @@
-"""Stored uint8 images to the float crops that a net reads: pure functions that run on the device."""
+"""Pure functions that turn stored uint8 images into float crops, on the device."""

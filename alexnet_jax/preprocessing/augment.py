@@ -27,12 +27,12 @@ def preprocess(
 ) -> Crops:
     """Prepares stored images for the net, exactly as evaluation does.
 
-    Takes the centre crop, subtracts the mean and, where the config says so, divides by the standard deviation.
+    Takes the centre crop, subtracts the mean and, if the config requires it, divides by the standard deviation.
 
     Args:
         images: uint8 RGB images whose side is ``config.data.image_size``.
         statistics: those of the run or of the weights (``load_run``, ``load_weights``).
-        config: the run. ``augment`` and ``model.image_size`` decide what happens.
+        config: the run. ``augment`` and ``model.image_size`` choose the preprocessing.
 
     Returns:
         float32 (batch, size, size, channels), where size is ``config.model.image_size``.
@@ -124,9 +124,9 @@ def _centred_crops(
 
 
 def _random_boxes(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "batch 4"]:
-    """Top, left, height and width in whole pixels of a box in each image, as torchvision's RandomResizedCrop.
+    """Top, left, height and width in whole pixels of a box in each image, as in torchvision's RandomResizedCrop.
 
-    The first of ten draws that fits into the image counts. If none fits, the whole image does.
+    The box is the first of ten draws that fits into the image, or the whole image if none fits.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
     area = stored**2 * jax.random.uniform(area_key, (batch, _TRIES), jnp.float32, *_AREA_FRACTIONS)
@@ -140,7 +140,7 @@ def _random_boxes(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "b
 
 
 def _resized_crops(images: StoredImages, boxes: Float[Array, "batch 4"], statistics: Statistics, size: int) -> Crops:
-    """The boxes of the images, minus the mean there, resized with antialiased linear interpolation."""
+    """Subtracts the mean, and resizes the boxes of the images with antialiased linear interpolation."""
     mean = statistics.mean if statistics.mean.ndim == 3 else statistics.mean.reshape(1, 1, -1)
 
     def resize(image: Array, box: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The mean and the colour covariance of a training set: published ones, and how colour noise reads them."""
+"""The mean and the colour covariance of a training set: published values and principal components."""
 
 from __future__ import annotations
 

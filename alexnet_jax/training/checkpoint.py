@@ -49,8 +49,8 @@ class Checkpoints:
     Args:
         directory: made if it does not exist.
         warn: called with a line of text about each checkpoint that cannot be read.
-        read_only: leaves the directory as it is, because another process may be writing to it. Otherwise what an
-            interrupted save left behind is deleted.
+        read_only: whether to leave the directory unchanged, because another process may be writing to it. Otherwise the
+            files of interrupted saves are deleted.
     """
 
     def __init__(self, directory: Path, warn: Callable[[str], None], read_only: bool = False) -> None:
@@ -66,7 +66,7 @@ class Checkpoints:
         self._warn = warn
 
     def save(self, state: TrainState, error: float | None) -> None:
-        """Saves a state in the background. Does nothing if there is a checkpoint of its step.
+        """Saves a state in the background. Does nothing if its step has a checkpoint.
 
         Args:
             state: in canonical form, on the host.
@@ -99,13 +99,13 @@ class Checkpoints:
 
         Args:
             like: a state of the same shapes and dtypes (``abstract_train_state``).
-            which: the checkpoint to read first. Then come the others, from the latest on.
+            which: the checkpoint to read first. The others follow, latest first.
 
         Returns:
-            The state as NumPy arrays, or None if there is no checkpoint.
+            The state as NumPy arrays, or None if no checkpoint exists.
 
         Raises:
-            AlexNetError: there are checkpoints, and none can be read.
+            AlexNetError: no checkpoint can be read.
         """
         steps = self._steps_to_try(which)
         for step in steps:
@@ -140,7 +140,7 @@ class Checkpoints:
         digests = array_digests(restored[_STATE])
         for path in digests.keys() | restored[_DIGESTS].keys():
             if digests.get(path) != restored[_DIGESTS].get(path):
-                raise ValueError(f"{path} has another checksum")
+                raise ValueError(f"{path} has a different checksum")
         return restored[_STATE]
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Which batches go to the devices together, and what is due after a step."""
+"""Groups batches into dispatches, and decides what is due after a step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tupl
 def _group_size(config: TrainConfig, step: int) -> int:
     """``config.steps_per_dispatch``, or 1 if something is due before that many steps after ``step``.
 
-    Larger groups start at multiples of their size, so that a resumed run groups its steps as an uninterrupted one.
+    Larger groups start at multiples of their size, so that a resumed run groups its steps like an uninterrupted one.
     """
     size = config.steps_per_dispatch
     periods = (config.log_every, config.checkpoint_every, _evaluation_period(config))

@@ -1,4 +1,4 @@
-"""What accompanies a training loop: its speed, and a profiler trace."""
+"""Measurements of a training loop: its speed, and a profiler trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRACE_STEPS = 5
 
 
 class Pace:
-    """Measures the time since ``restart``, and how much of it the loop waited for batches."""
+    """Measures the time since ``restart``, and the part of it that the loop waited for batches."""
 
     def __init__(self) -> None:
         self.restart()
@@ -41,7 +41,7 @@ class Pace:
             asked = time.monotonic()
 
     def images_per_second(self, images: int) -> float:
-        """The rate, where ``images`` were processed since ``restart``."""
+        """The rate, for ``images`` images since ``restart``."""
         return images / (time.monotonic() - self._start)
 
     def input_wait(self) -> float:
@@ -50,10 +50,10 @@ class Pace:
 
 
 class Trace:
-    """Writes a profiler trace of a few steps, for Perfetto and XProf. Use it in a ``with``.
+    """A context manager that writes a profiler trace of a few steps, for Perfetto and XProf.
 
     Args:
-        directory: where the trace goes; None writes none.
+        directory: the directory of the trace; None disables it.
         start: the step at which the run starts or resumes.
         steps: the number of steps of the run.
 

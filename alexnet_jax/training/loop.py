@@ -31,11 +31,11 @@ from alexnet_jax.training.validation import validate
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         step: the number of steps taken.
-        steps_taken: those since the run started or resumed.
+        steps_taken: the number of steps since the run started or resumed.
         params_sha256: the digest of the parameters (``tree_digest``).
         stopped_by: the number of the signal that stopped the run before its end, or None.
     """
@@ -55,11 +55,11 @@ def train(
     profile: Path | None = None,
     start_from_weights: StartFromWeights | None = None,
 ) -> Result:
-    """Trains to the end of ``config``, or resumes a run and trains it to its end. Ctrl-C stops it between two steps.
+    """Trains a run to its end, or resumes it. Ctrl-C stops it between two steps.
 
     Args:
         config: the run. The numbers of training images and classes come from its data set.
-        workdir: where the run is saved. If it holds a run already, that run is resumed.
+        workdir: the run directory. If it holds a run, that run is resumed.
         console: shows the progress.
         devices: as in ``choose_layout``.
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.

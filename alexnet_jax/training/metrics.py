@@ -41,5 +41,5 @@ def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"
 
 
 def shown_metrics(metrics: dict[str, Any], classes: int) -> dict[str, Any]:
-    """``metrics`` for people to read: without ``top5_error`` if a net has at most five classes, where it is 0."""
+    """``metrics`` without ``top5_error`` if the net has at most five classes, where it is always 0."""
     return {name: value for name, value in metrics.items() if name != "top5_error" or classes > 5}

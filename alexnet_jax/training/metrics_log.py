@@ -1,4 +1,4 @@
-"""The rows of metrics.jsonl, which the console shows as well."""
+"""The rows of metrics.jsonl, which the console also shows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The steps of ``alexnet_jax.training.steps`` on one device, or on two that hold half of every layer each.
 
-Two devices are the paper's two GPUs (section 3.5). The parameters are the same either way: on two devices an array
-(..., features) is held as (..., 2, features / 2) and mapped over its second to last axis.
+Two devices are the paper's two GPUs (section 3.5). The parameters do not depend on the number of devices. On two
+devices, an array (..., features) is stored as (..., 2, features / 2) and mapped over its second to last axis.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOWER_AXIS = "tower"
 
 
 class Layout(ABC):
-    """How the arrays of a run lie on devices, and the compiled steps for arrays that lie so.
+    """The placement of a run's arrays on devices, and the compiled steps for it.
 
     Attributes:
         config: the run. Its steps are compiled for it.
@@ -51,9 +51,9 @@ class Layout(ABC):
     def _compile(
         self, step: Callable[..., Any], state: TrainState, inputs: int, updates: bool, **options: Any
     ) -> Callable[..., Any]:
-        """Makes ``step`` a compiled function of a placed state and of ``inputs`` further arguments.
+        """Compiles ``step`` as a function of a placed state and ``inputs`` more arguments.
 
-        ``updates`` says that the step returns a new state, and that the old one may be overwritten.
+        ``updates`` means that the step returns a new state and may overwrite the old one.
         """
 
     def train_step(self, state: TrainState, batch: Batch, key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
@@ -140,7 +140,7 @@ class TwoTowers(Layout):
         classes = config.model.classes
         if classes % 2:
             remedy = f"use --devices 1, or --model.classes {classes + 1} with one unused"
-            raise UsageError(f"model.classes is {classes}: two towers cannot share it, {remedy}")
+            raise UsageError(f"model.classes is {classes}: two towers cannot divide it, {remedy}")
         super().__init__(config, devices)
 
     def place(self, state: TrainState) -> TrainState:
@@ -188,10 +188,10 @@ def choose_layout(config: TrainConfig, devices: int | None = None) -> Layout:
 
     Args:
         config: the run.
-        devices: how many devices to use. None uses as many as there are, up to the number of towers.
+        devices: the number of devices. None uses one per tower, if available.
 
     Raises:
-        UsageError: ``devices`` is more than there are, or than the net has towers.
+        UsageError: ``devices`` exceeds the available devices or the towers of the net.
     """
     available = jax.devices()
     usable = min(config.model.towers, len(available))

@@ -13,10 +13,10 @@ from alexnet_jax.training.state import TrainState
 
 
 def map_state(state: TrainState, split: Callable[[Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
-    """Applies ``split`` to each array that the towers share out, and ``replicate`` to each that both towers hold.
+    """Applies ``split`` to the arrays that are split over the towers, and ``replicate`` to the others.
 
-    Parameters are split, and those arrays of the optimizer's state that belong to one: their path ends in that of a
-    parameter of the same shape. Others, such as a counter of steps, are replicated.
+    Parameters are split, and so are the arrays of the optimizer's state whose path ends in that of a parameter of the
+    same shape. Others, such as a counter of steps, are replicated.
     """
     shapes = {path: leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)}
 

@@ -28,9 +28,9 @@ class RunDirectory:
     Attributes:
         root: the directory.
         config: the ``TrainConfig``, as JSON.
-        classes: the names of the classes, one a line.
-        metrics: the rows of metrics, one JSON object a line.
-        versions: the versions of JAX and others, a JSON list with an entry for each step from which they were in use.
+        classes: the names of the classes, one per line.
+        metrics: the rows of metrics, one JSON object per line.
+        versions: a JSON list of the versions of JAX and others, each entry with the first step that used them.
         checkpoints: the directory of the checkpoints (``Checkpoints``).
         curves: a plot of the metrics, drawn at the end of the run.
         filters: a picture of the kernels of conv1, drawn at the end of the run.
@@ -47,21 +47,21 @@ class RunDirectory:
         self.filters = root / "filters.png"
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the run has a checkpoint. Before the first, there is nothing to resume and nothing to lose."""
+    def has_checkpoint(self) -> bool:
+        """Whether the run has a checkpoint. Before the first, the run cannot be resumed."""
         return self.checkpoints.exists() and any(entry.name.isdigit() for entry in self.checkpoints.iterdir())
 
     def read_config(self) -> TrainConfig:
         """The config of the run.
 
         Raises:
-            AlexNetError: there is none, or it cannot be read.
+            AlexNetError: the config does not exist or cannot be read.
         """
         try:
             return config_from_json(self.config.read_text())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise AlexNetError(
-                f"{self.root}: no run is here (no config.json); `alexnet train --workdir` makes one"
+                f"{self.root}: holds no run (no config.json); `alexnet train --workdir` makes one"
             ) from error
         except (OSError, ValueError) as error:
             raise AlexNetError(
@@ -75,14 +75,14 @@ class RunDirectory:
     def claim(self, config: TrainConfig, class_names: tuple[str, ...]) -> None:
         """Makes the directory, and writes the config and the names of the classes.
 
-        If a run is there already, it may get more epochs. Otherwise only the fields in ``MAY_DIFFER`` may differ.
+        If the directory holds a run, ``config`` may have more epochs and may differ in the fields in ``MAY_DIFFER``.
 
         Raises:
-            UsageError: a run is there whose config differs, or ``root`` is a file.
+            UsageError: the directory holds a run with another config, or ``root`` is a file.
         """
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
-        if self.has_begun:
+        if self.has_checkpoint:
             self._check_same_run(self.read_config(), config)
         self.root.mkdir(parents=True, exist_ok=True)
         replace_file(self.config, config_to_json(config) + "\n")
@@ -90,7 +90,7 @@ class RunDirectory:
 
     def _check_same_run(self, old: TrainConfig, new: TrainConfig) -> None:
         parts = [
-            f"{name} is {_short(before)} there and {_short(after)} here"
+            f"{name} was {_short(before)} and is now {_short(after)}"
             for name, before, after in differences(old, new)
             if name not in MAY_DIFFER and not (name == "epochs" and after > before)
         ]
@@ -102,13 +102,13 @@ class RunDirectory:
             )
 
     def keep_metrics_until(self, step: int) -> None:
-        """Deletes the rows of later steps, and a row that was written in part. A resumed run writes them again."""
+        """Deletes the rows of later steps, and an incomplete row. A resumed run writes them again."""
         kept = [row for row in self.read_metrics() if row["step"] <= step]
         if kept or self.metrics.exists():
             replace_file(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
 
     def read_metrics(self) -> list[Row]:
-        """The rows of metrics.jsonl, without a last one that was written in part."""
+        """The rows of metrics.jsonl, without an incomplete last row."""
         if not self.metrics.exists():
             return []
         rows = []
@@ -120,7 +120,7 @@ class RunDirectory:
         return rows
 
     def append_metrics(self, row: Row) -> None:
-        """Adds a row. It is on disk when this returns."""
+        """Appends a row and flushes it to disk."""
         with self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -130,7 +130,7 @@ class RunDirectory:
         """Records the installed versions of JAX and others, for a run that starts or resumes after ``step`` steps.
 
         Returns:
-            One line about what changed since the run was last in use, or None.
+            One line about changes since the last use of the run, or None.
         """
         entries = [entry for entry in self._read_versions() if entry["from_step"] <= step]
         now = installed_versions()

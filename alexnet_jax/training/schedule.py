@@ -15,7 +15,7 @@ class Plateau(flax.struct.PyTreeNode):
     Attributes:
         best_error: the smallest validation error so far, as a fraction.
         stale: the number of validations since the best error or the last drop.
-        drops: how often the learning rate has dropped.
+        drops: the number of drops of the learning rate.
     """
 
     best_error: Float[Array, ""]
@@ -29,7 +29,7 @@ class Plateau(flax.struct.PyTreeNode):
 
 
 def observe_error(plateau: Plateau, error: Float[Array, ""] | float, config: ScheduleConfig) -> Plateau:
-    """The state after one more validation. ``config.patience`` validations without a new best error are a drop.
+    """The state after one more validation. ``config.patience`` validations without a new best error cause a drop.
 
     Args:
         plateau: the state before.
@@ -50,8 +50,8 @@ class Rates(flax.struct.PyTreeNode):
     """The learning rates of one step.
 
     Attributes:
-        kernel: of the kernels.
-        bias: of the biases.
+        kernel: the rate of the kernels.
+        bias: the rate of the biases.
         layers: factors by layer, for layers whose rates differ from the others'. They multiply both rates.
     """
 

@@ -27,7 +27,7 @@ def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> Train
         keep_classes: whether to keep ``config.model.classes``, which may be more than ``data`` has.
 
     Raises:
-        UsageError: ``keep_classes`` keeps too few classes, or the config needs validation images and there are none.
+        UsageError: ``keep_classes`` keeps too few classes, or the config needs validation images and ``data`` has none.
     """
     classes = len(data.class_names)
     if keep_classes and config.model.classes < classes:
@@ -62,7 +62,7 @@ def restore_or_create(
     say: Callable[[str], None],
     start_from_weights: StartFromWeights | None = None,
 ) -> TrainState:
-    """The state of the latest readable checkpoint, or that before the first step.
+    """The state of the latest readable checkpoint, or a new state.
 
     Deletes the checkpoints and the rows of metrics.jsonl of later steps. The run takes those steps again.
 

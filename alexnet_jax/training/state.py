@@ -1,4 +1,4 @@
-"""Everything that a training step reads and writes, as one tree of arrays."""
+"""The state of training, as one tree of arrays."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
 
     Args:
         config: the run.
-        key: for the initial weights, drawn as in section 5 of the paper.
-        statistics: of the data set. None takes the published mean colour and colour covariance of ImageNet.
+        key: the random key of the initial weights (paper, section 5).
+        statistics: the statistics of the data set. None uses the published mean colour and covariance of ImageNet.
 
     Returns:
         The state, with step 0 and velocities of zero.
 
     Raises:
-        UsageError: ``statistics`` is None, and nothing is published for this number of channels.
+        UsageError: ``statistics`` is None, and no statistics are published for this number of channels.
     """
     model = config.model
     images = jnp.zeros((1, model.image_size, model.image_size, model.channels), jnp.float32)

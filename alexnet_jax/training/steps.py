@@ -24,7 +24,7 @@ Metrics = dict[str, Float[Array, ""]]
 """Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples."""
 
 Views = Literal["center", "ten-crop"]
-"""What an image is classified from: its centre, or ten crops (paper, section 4.1)."""
+"""The crops that an image is classified from: the centre crop, or ten crops (paper, section 4.1)."""
 
 
 def loss_fn(
@@ -42,16 +42,18 @@ def loss_fn(
 
     Args:
         params: the parameters, which replace those of ``state``.
-        state: gives the step and the statistics.
+        state: provides the step and the statistics.
         batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
-        key: the run's random key. Crops, flips, colour noise and dropout follow from it and ``state.step``.
+        key: the run's random key. Crops, flips, colour noise and dropout depend on it and ``state.step``.
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
 
     Returns:
         The loss in nats, and the metrics ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
     """
-    frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}  # so XLA need not compute it
+    frozen = {
+        name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen
+    }  # so that XLA does not compute their gradients
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
     images = training_crops(
         batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
@@ -87,7 +89,7 @@ def train_step(
 
     def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
         loss, metrics = loss_fn(params, state, batch, key, config=config, tower_axis=tower_axis)
-        # The gathers pass the loss of each device to the kernels of all, where the gradients are summed.
+        # The transpose of a gather sums the gradients of the losses of all devices.
         return loss if tower_axis is None else loss / lax.axis_size(tower_axis), metrics
 
     gradients, metrics = jax.grad(local_loss, has_aux=True)(state.params)
@@ -123,7 +125,7 @@ def logits_step(
     """The logits of the centre crops.
 
     Args:
-        state: gives the parameters and the statistics.
+        state: provides the parameters and the statistics.
         images: stored images, uint8 (batch, height, width, channels).
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
@@ -148,7 +150,7 @@ def predict_step(
     """The log-probabilities of the classes.
 
     Args:
-        state: gives the parameters and the statistics.
+        state: provides the parameters and the statistics.
         images: stored images, uint8 (batch, height, width, channels).
         config: the run.
         views: ``center`` for the centre crop, or ``ten-crop`` for the mean of the probabilities of ten crops (paper,
@@ -179,7 +181,7 @@ def eval_step(
     """The errors on a batch, without dropout.
 
     Args:
-        state: gives the parameters and the statistics.
+        state: provides the parameters and the statistics.
         batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
             Examples with the label -1 do not count.
         config: the run.

@@ -16,7 +16,7 @@ from alexnet_jax.training.state import TrainState
 def validate(
     state: TrainState, step: int, config: TrainConfig, data: DataSet, layout: Layout, log: MetricsLog, display: Display
 ) -> tuple[TrainState, float]:
-    """Evaluates on the validation images, if there are any, and on the test images.
+    """Evaluates on the validation images, if the data set has any, and on the test images.
 
     Args:
         state: as ``layout`` places it.
@@ -29,7 +29,7 @@ def validate(
 
     Returns:
         The state with its ``plateau`` updated by the validation error, and the error by which checkpoints are compared:
-        the top-1 error of the validation images, or of the test images if there are no others.
+        the top-1 error of the validation images or, without them, of the test images.
     """
     if data.validation is None:
         return state, _evaluate(data.test, "test", state, step, layout, log, display)

@@ -1,4 +1,4 @@
-"""The versions of what a run's results depend on. A run is repeatable bit for bit within one version of each."""
+"""The versions of the packages that a run depends on. With the same versions, a run is reproducible bit for bit."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def describe_change(before: Versions, after: Versions) -> str | None:
     if not changed:
         return None
     parts = ", ".join(f"{name} {before.get(name, 'of an unknown version')}, now {after[name]}" for name in changed)
-    return f"the run so far used {parts}: its results are no longer those of a run on one version, bit for bit"
+    return f"the run used {parts}: its results may differ from those of a run on one version"

@@ -56,7 +56,7 @@ def _kernel_and_bias(layer: CaffeLayer) -> dict[str, np.ndarray]:
 
 
 def _recognize(net: CaffeNet) -> ModelConfig:
-    """The variant with the operations of ``net`` in their order, with the constants of the file's normalisation."""
+    """The variant with the operations of ``net`` in the same order, and the constants of the file's normalisation."""
     for name in ("caffe_alexnet", "caffenet"):
         config = variant(name)
         if [conv.then for conv in config.convs] == _operations(net):

@@ -19,7 +19,7 @@ from alexnet_jax.weights.weights import Weights
 
 
 def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
-    """``config`` with the net, the stored image size and the normalisation of pixels that ``weights`` had."""
+    """``config`` with the net, the stored image size and the normalisation of pixels of ``weights``."""
     source = weights.config
     augment = replace(
         config.augment,

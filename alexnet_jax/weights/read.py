@@ -32,7 +32,7 @@ def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
         The net's config, parameters, statistics and class names.
 
     Raises:
-        AlexNetError: there is no run, or it has no checkpoint that can be read.
+        AlexNetError: the run does not exist, or has no checkpoint that can be read.
         UsageError: ``path`` is a file that fits several nets or none.
     """
     return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
@@ -85,7 +85,7 @@ def read_weights(
     if path.is_dir():
         return _read_run(path, checkpoint, warn)
     if not path.exists():
-        raise AlexNetError(f"{path}: no such file or directory; give a run directory or a weights file")
+        raise AlexNetError(f"{path}: no such file or directory; pass a run directory or a weights file")
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: neither a run directory nor a weights file, which ends in {', '.join(_SUFFIXES)}")
     if mean is not None and path.suffix != ".caffemodel":

@@ -42,11 +42,9 @@ def recognize_shapes(layers: Layers) -> ModelConfig:
             if layer_shapes(config) == shapes:
                 fitting[name] = config
     if not fitting:
-        raise UsageError(
-            "its shapes are those of no named net: give --variant, whose widths are then set to the file's"
-        )
+        raise UsageError("its shapes are those of no named net: pass --variant, whose widths then come from the file")
     if len(fitting) > 1:
-        raise UsageError(f"its shapes fit {', '.join(fitting)}: give --variant to say which")
+        raise UsageError(f"its shapes fit {', '.join(fitting)}: pass --variant to choose one")
     (config,) = fitting.values()
     return config
 

@@ -61,7 +61,7 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
         weights: the trained net.
         path: the file, which must not exist. Its directory is created.
         file_format: ``alexnet_jax`` keeps the config, the parameters, the pixel statistics and the class names.
-            ``torchvision`` keeps the parameters alone, with the names and shapes of its state dict.
+            ``torchvision`` keeps only the parameters, with the names and shapes of its state dict.
 
     Raises:
         UsageError: the name does not end in ``.safetensors``, or the file exists.
@@ -70,7 +70,7 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
     if path.suffix != _SUFFIX:
         raise UsageError(f"{path}: weights are written as safetensors; use a name that ends in {_SUFFIX}")
     if path.exists():
-        raise UsageError(f"{path}: exists already; remove it or use another name")
+        raise UsageError(f"{path}: already exists; remove it or use another name")
     if file_format == "torchvision":
         arrays, metadata = state_dict(weights.params, weights.config.model), {"format": "pt"}
     else:

@@ -1,4 +1,4 @@
-"""A trained net, as every reader of weights returns it."""
+"""The trained net that every reader of weights returns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from alexnet_jax.weights.channels_first import Layers, from_channels_first
 
 @dataclass(frozen=True)
 class Weights:
-    """A trained net and what it takes to use it.
+    """A trained net, with its preprocessing and its classes.
 
     Attributes:
         config: the run that it came from. For weights of another program, the recipe of that program.
@@ -52,7 +52,7 @@ def weights_of_another_program(
     """Weights in the memory format of PyTorch and Caffe as ``Weights``.
 
     Args:
-        recipe: how that program trains, which also says how it crops images.
+        recipe: the recipe of that program, which includes its crops.
         model: the net.
         layers: its parameters, kernels as (out, in, height, width) and (out, in).
         statistics: the pixel statistics that the net was trained with. If the mean is an image, stored images have

@@ -61,7 +61,7 @@ def test_a_missing_package_is_one_line_with_the_command_that_adds_it(python, pho
     arguments = python("torchvision")
     assert bench_data.main(["--dataset", str(photos(splits=("train", "test"))), *TINY, *arguments]) == 0
     table = capfd.readouterr().out
-    assert "as it is" in table
+    assert "as stored" in table
     assert "TFDS" not in table
     (line,) = [line for line in table.splitlines() if "torch" in line]
     assert line == (
@@ -76,6 +76,6 @@ def test_an_interpreter_that_does_not_exist_is_refused():
 
 
 @pytest.mark.parametrize("wrong", [["--batch_size", "0"], ["--images", "3", "--batch_size", "4"], ["--seconds", "-1"]])
-def test_impossible_numbers_are_refused(wrong):
+def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=f"{wrong[0]} is {wrong[1]}"):
         bench_data.main(wrong)

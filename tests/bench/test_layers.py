@@ -10,7 +10,7 @@ from alexnet_jax.net.model import AlexNet
 from tests.bench.conftest import tiny
 
 
-def test_operations_applied_in_order_are_the_net():
+def test_operations_in_order_equal_the_net():
     config = tiny()
     images = jax.random.normal(jax.random.key(0), (2, 28, 28, 3), np.float32)
     net = AlexNet(config)

@@ -63,7 +63,7 @@ def test_ratios_are_medians_over_the_rounds(run):
 
 
 @pytest.mark.slow
-def test_tables_have_the_machine_the_works_and_the_layers(run):
+def test_tables_show_the_machine_the_tasks_and_the_layers(run):
     done, found = run
     assert re.search(r"^net +tiny, batch 4, bfloat16, 1 device\(s\) *$", done.stdout, re.M)
     assert re.search(rf"^machine +{re.escape(found['machine']['processor'][:20])}", done.stdout, re.M)
@@ -76,7 +76,7 @@ def test_tables_have_the_machine_the_works_and_the_layers(run):
 
 
 @pytest.mark.slow
-def test_json_goes_to_standard_output_alone():
+def test_json_to_standard_output_prints_only_json():
     done = alexnet("bench", "--variant", "tiny", "--batch_size", 4, "--repeats", 1, "--devices", 2, "--json", "-")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -91,7 +91,7 @@ def test_json_goes_to_standard_output_alone():
         ("--repeats 0", "--repeats is 0: use a number above 0"),
         ("--devices 3 --variant tiny", "--devices is 3: this net of 2 tower"),
         ("--against caffe", "caffe"),
-        ("--against float32", "this is what is timed already, use --dtype bfloat16 with it"),
+        ("--against float32", "this is already timed, use it with --dtype bfloat16"),
         ("--json nowhere/found.json", "--json is nowhere/found.json: there is no"),
     ],
 )

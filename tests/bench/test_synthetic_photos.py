@@ -12,7 +12,7 @@ from alexnet_jax.bench.synthetic_photos import prepare_photos, synthetic_photo
 from alexnet_jax.data.dataset import open_dataset
 
 
-def test_jpeg_compresses_them_like_photos():
+def test_jpeg_compresses_synthetic_photos_like_photos():
     rng, content = np.random.default_rng(0), io.BytesIO()
     for _ in range(4):
         Image.fromarray(synthetic_photo(rng, 256)).save(content, "JPEG", quality=95)

@@ -52,13 +52,13 @@ def test_tables_fit_the_terminal(monkeypatch, width):
     assert "…" not in text
 
 
-def test_wide_tables_have_ranges_and_rates(monkeypatch):
+def test_tables_on_wide_terminals_have_ranges_and_rates(monkeypatch):
     rows = [line.split() for line in printed(monkeypatch, 80).splitlines()]
     assert ["alexnet_jax", "12500.0", "10123.4-13900.0", "10.2", "80.0", "81%"] in rows
     assert ["rnorm2", "forward", "12500.0", "10123.4-13900.0", "10.2", "80.0", "81%"] in rows
 
 
-def test_narrow_tables_have_times_and_speed_ups(monkeypatch):
+def test_tables_on_narrow_terminals_have_times_and_speed_ups(monkeypatch):
     rows = [line.split() for line in printed(monkeypatch, 60).splitlines()]
     assert ["alexnet_jax", "12500.0", "10.2", "81%"] in rows
     assert ["alexnet_jax", "in", "float32", "12500.0", "10.2", "81%", "1.00", "x"] in rows

@@ -40,7 +40,7 @@ def place(tmp_path_factory) -> Path:
     return place
 
 
-def test_every_image_of_the_split_counts(place):
+def test_every_image_of_the_split_is_counted(place):
     done = alexnet("evaluate", "six", cwd=place)
     assert done.returncode == 0, done.stderr
     pattern = r"test, center, step 7, 12 images\ntop-1 error [\d.]+%, top-5 error [\d.]+%, loss [\d.]+\n"
@@ -57,7 +57,7 @@ def test_five_classes_have_no_top5_error(place):
     assert "top-5" not in alexnet("evaluate", "five", cwd=place).stdout
 
 
-def test_a_json_file_holds_what_the_text_says(place):
+def test_json_agrees_with_the_text(place):
     done = alexnet("evaluate", "six", "six", "--json", "out.json", cwd=place)
     found = json.loads((place / "out.json").read_text())
     assert found["nets"] == ["six", "six"]

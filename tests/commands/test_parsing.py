@@ -60,5 +60,5 @@ def test_missing_options_are_named():
         parse(Arguments, [], "train")
 
 
-def test_defaults_are_those_of_the_instance():
+def test_defaults_come_from_the_instance():
     assert parse(Arguments, ["--size", "2"], "train", default=Arguments(1, dtype="bfloat16")).dtype == "bfloat16"

@@ -46,7 +46,7 @@ def test_a_damaged_file_is_named_and_the_others_are_predicted(predicted):
     assert re.fullmatch(r"alexnet: error: photos/more/broken\.png: not a readable image .*\n", predicted.stderr)
 
 
-def test_json_holds_what_the_text_says(place, predicted):
+def test_json_agrees_with_the_text(place, predicted):
     found = json.loads((place / "out.json").read_text())
     text = ""
     for prediction in found:
@@ -58,7 +58,7 @@ def test_json_holds_what_the_text_says(place, predicted):
     assert text == predicted.stdout
 
 
-def test_json_to_standard_output_is_all_that_is_there(place, predicted):
+def test_json_to_standard_output_prints_only_json(place, predicted):
     done = alexnet("predict", "run", "photos/b.jpg", "--json", "-", cwd=place)
     assert done.returncode == 0, done.stderr
     (prediction,) = json.loads(done.stdout)
@@ -66,7 +66,7 @@ def test_json_to_standard_output_is_all_that_is_there(place, predicted):
     assert len(prediction["classes"]) == 5
 
 
-def test_more_classes_than_the_net_has_are_all_of_them(place):
+def test_top_is_limited_to_the_number_of_classes(place):
     done = alexnet("predict", "run", "photos/b.jpg", "--top", 99, cwd=place)
     assert {line.split()[1] for line in done.stdout.splitlines()[1:]} == set(CLASSES)
     probabilities = [float(value) for value in re.findall(r"([\d.]+)%", done.stdout)]
@@ -74,7 +74,7 @@ def test_more_classes_than_the_net_has_are_all_of_them(place):
     assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_batches_of_any_length_give_the_same_probabilities(place, predicted, monkeypatch):
+def test_probabilities_do_not_depend_on_the_batch_size(place, predicted, monkeypatch):
     monkeypatch.setattr("alexnet_jax.training.evaluation.BATCH_SIZE", 2)
     done = alexnet("predict", "run", "photos", "--top", 3, cwd=place)
     assert done.stdout == predicted.stdout

@@ -1,4 +1,4 @@
-"""`alexnet prepare` as a person runs it."""
+"""``alexnet prepare`` from end to end."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_collection_of_a_data_set_has_its_splits_in_portions(photos):
     assert collect_dataset(data, 6).fingerprint != collection.fingerprint
 
 
-def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, tmp_path, photos):
+def test_the_same_command_resumes_after_ctrl_c(monkeypatch, tmp_path, photos):
     folder = photos(per_class=150)
     monkeypatch.setattr(prepare_command, "IMAGES_PER_SHARD", 4)
     written = tmp_path / "out" / "photos_24" / "1.0.0"
@@ -125,7 +125,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
     threading.Thread(target=interrupt, daemon=True).start()
     done = alexnet(*arguments)
     assert done.returncode == 130
-    assert re.search(r"^stopped after \d+ images; the same command resumes there$", done.stdout, re.MULTILINE)
+    assert re.search(r"^stopped after \d+ images; run the same command to resume$", done.stdout, re.MULTILINE)
     assert not (written / "dataset_info.json").exists()
     shards = len(list(written.glob("photos*")))
     assert 0 < shards < 75
@@ -134,7 +134,7 @@ def test_ctrl_c_leaves_a_state_from_which_the_same_command_goes_on(monkeypatch, 
     assert "images    270 train, 30 test" in done.stdout
 
 
-def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
+def test_validation_only_needs_no_training_tar(tmp_path):
     write_imagenet(tmp_path / "tars")
     (tmp_path / "tars" / TRAIN).unlink()
     arguments = ["prepare", "imagenet2012", "--source", "tars", "--data_dir", "data", "--image_size", "72"]
@@ -182,7 +182,7 @@ def test_validation_images_alone_are_enough_to_evaluate_on(tmp_path):
         ("tfds cifar10_sample --data_dir . --threads 0", 2, "--threads is 0: use 1 or more"),
     ],
 )
-def test_what_cannot_be_is_one_line(tmp_path, arguments, status, message):
+def test_errors_are_one_line(tmp_path, arguments, status, message):
     done = alexnet("prepare", *arguments.split(), cwd=tmp_path)
     assert done.returncode == status, done.stderr
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr

@@ -1,4 +1,4 @@
-"""The run that `alexnet train` starts from."""
+"""The run that ``alexnet train`` starts from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Journeys: the command as a person runs it."""
+"""The ``alexnet train`` command from end to end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(folder, tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "finished"
     done = alexnet("train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 4, *FAST)
     assert done.returncode == 0, done.stderr
-    (workdir / "said.txt").write_text(done.stdout)
+    (workdir / "stdout.txt").write_text(done.stdout)
     return workdir
 
 
@@ -56,16 +56,16 @@ def digest_in(text):
     return re.search(r"SHA-256 ([0-9a-f]{64})", text).group(1)
 
 
-def test_a_run_shows_what_it_does_and_leaves_its_files(run):
-    said = (run / "said.txt").read_text()
+def test_a_run_prints_its_progress_and_writes_its_files(run):
+    stdout = (run / "stdout.txt").read_text()
     assert re.search(
-        r"^devices   2 x cpu, half of every layer and its velocity on each, [\d,]+ bytes$", said, re.MULTILINE
+        r"^devices   2 x cpu, half of every layer and its velocity on each, [\d,]+ bytes$", stdout, re.MULTILINE
     )
-    assert "\nimages    28 x 28 crops of 32 x 32 pixels\n" in said
-    assert re.search(r"^ +4\.00 +test +\d\.\d{3} +[\d.]+% +0\.02 +[\d,]+ +0:00$", said, re.MULTILINE)
-    assert "top-5" not in said
-    assert "2 classes, 24 images to train, 10 to test" in said
-    assert "4 epochs x 3 steps x 8 images = 12 steps, from the start" in said
+    assert "\nimages    28 x 28 crops of 32 x 32 pixels\n" in stdout
+    assert re.search(r"^ +4\.00 +test +\d\.\d{3} +[\d.]+% +0\.02 +[\d,]+ +0:00$", stdout, re.MULTILINE)
+    assert "top-5" not in stdout
+    assert "2 classes, 24 images to train, 10 to test" in stdout
+    assert "4 epochs x 3 steps x 8 images = 12 steps, from the start" in stdout
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, 13))
     assert [row["step"] for row in rows if row["split"] == "test"] == [6, 12]
@@ -77,13 +77,13 @@ def test_a_run_shows_what_it_does_and_leaves_its_files(run):
             assert opened.size > (300, 200)
 
 
-def test_a_finished_run_says_so_and_more_epochs_extend_it(run, tmp_path):
+def test_a_finished_run_is_reported_and_more_epochs_extend_it(run, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(run, workdir)
     again = alexnet("train", "--workdir", workdir)
     assert again.returncode == 0, again.stderr
     assert "12 steps, already finished" in again.stdout
-    assert digest_in(again.stdout) == digest_in((run / "said.txt").read_text())
+    assert digest_in(again.stdout) == digest_in((run / "stdout.txt").read_text())
     more = alexnet("train", "--workdir", workdir, "--epochs", 6, "--devices", 1)
     assert more.returncode == 0, more.stderr
     assert "resumes at step 12" in more.stdout
@@ -91,14 +91,14 @@ def test_a_finished_run_says_so_and_more_epochs_extend_it(run, tmp_path):
     assert len(RunDirectory(workdir).read_metrics()) == 12 + 2 + 6 + 1
     refused = alexnet("train", "--workdir", workdir, "--optimizer.momentum", 0.5)
     assert refused.returncode == 2
-    assert "optimizer.momentum is 0.9 there and 0.5 here" in refused.stderr
+    assert "optimizer.momentum was 0.9 and is now 0.5" in refused.stderr
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_same_parameters(run, folder, tmp_path):
     workdir = tmp_path / "killed"
     arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 4, "--checkpoint_every", 2, *FAST]
-    for rows in (3, 9):  # killed in the first and in the third epoch, then left alone
+    for rows in (3, 9):  # killed in the first and in the third epoch, then not killed
         running = subprocess.Popen([*ALEXNET, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while running.poll() is None and len(RunDirectory(workdir).read_metrics()) < rows:
             time.sleep(0.01)
@@ -108,7 +108,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, t
     done = alexnet(*arguments)
     assert done.returncode == 0, done.stderr
     assert re.search(r"resumes at step \d", done.stdout)
-    assert digest_in(done.stdout) == digest_in((run / "said.txt").read_text())
+    assert digest_in(done.stdout) == digest_in((run / "stdout.txt").read_text())
     rows = [(row["step"], row["split"]) for row in RunDirectory(workdir).read_metrics()]
     assert rows == [(row["step"], row["split"]) for row in RunDirectory(run).read_metrics()]
     losses = [[row["loss"] for row in RunDirectory(place).read_metrics()] for place in (workdir, run)]
@@ -118,7 +118,7 @@ def test_killed_at_any_moment_a_run_ends_with_the_same_parameters(run, folder, t
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_signals_save_and_say_how_to_go_on(folder, tmp_path, number, status):
+def test_signals_save_a_checkpoint_and_print_how_to_resume(folder, tmp_path, number, status):
     workdir = tmp_path / "stopped"
     arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 2000, *FAST]
     running = subprocess.Popen(
@@ -144,16 +144,16 @@ def test_evaluate_counts_every_example(run):
             assert f"top-1 error {rows[-1]['top1_error']:.2%}" in done.stdout
 
 
-def test_the_same_net_twice_is_that_net_and_nets_of_other_images_are_refused(run):
-    alone, twice = (alexnet("evaluate", *nets) for nets in ([run], [run, run]))
+def test_the_same_net_twice_has_the_same_errors_and_other_image_sizes_are_refused(run):
+    once, twice = (alexnet("evaluate", *nets) for nets in ([run], [run, run]))
     assert "test, center, 2 nets, 10 images" in twice.stdout, twice.stderr
-    assert twice.stdout.partition("images")[2] == alone.stdout.partition("images")[2]
+    assert twice.stdout.partition("images")[2] == once.stdout.partition("images")[2]
     refused = alexnet("evaluate", run, REFERENCES / "caffe" / "tiny_caffe_alexnet.caffemodel")
     assert refused.returncode == 2
     assert "data.image_size is 32 in one net and 77 in another" in refused.stderr
 
 
-def test_predict_names_the_best_classes_of_any_picture(run, folder, tmp_path):
+def test_predict_prints_the_best_classes_of_any_image(run, folder, tmp_path):
     light = next((folder / "test" / "light").iterdir())
     Image.open(light).convert("CMYK").save(tmp_path / "cmyk.jpg")
     Image.open(light).convert("L").resize((300, 20)).save(tmp_path / "grey.webp")
@@ -172,7 +172,7 @@ def test_predict_names_the_best_classes_of_any_picture(run, folder, tmp_path):
 
 # Orbax's readers leave callbacks for an event loop that they have closed, when a file is damaged
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_damaged_checkpoint_is_left_for_the_one_before(run, tmp_path):
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(run, tmp_path):
     workdir = tmp_path / "damaged"
     shutil.copytree(run, workdir)
     for file in (workdir / "checkpoints" / "12" / "state").rglob("*"):
@@ -182,12 +182,12 @@ def test_a_damaged_checkpoint_is_left_for_the_one_before(run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "checkpoints/12 is damaged" in done.stdout
     assert "resumes at step 6" in done.stdout
-    assert digest_in(done.stdout) == digest_in((run / "said.txt").read_text())
+    assert digest_in(done.stdout) == digest_in((run / "stdout.txt").read_text())
 
 
 @pytest.mark.slow
 def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
-    """The two virtual devices share one core here, where without the remedy a run hangs."""
+    """Two virtual devices share one core, which can deadlock without ``NPROC``."""
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system cannot bind a process to a core")
     code = "import os, runpy; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
@@ -229,7 +229,7 @@ def test_help_and_version_import_nothing_heavy():
         ("train --optimizer.learning_rate -1", "optimizer.learning_rate is -1.0: use a number above 0"),
         ("train --data.dataset cifar11_sample", "unknown data set 'cifar11_sample': did you mean cifar10_sample"),
         ("train --data.dataset ./nowhere", "no such folder"),
-        ("train --model.classes 11", "model.classes is 11: two towers cannot share it, use --devices 1"),
+        ("train --model.classes 11", "model.classes is 11: two towers cannot divide it, use --devices 1"),
         ("train --model.classes 4", "model.classes is 4: .* has 10 classes, use at least as many"),
         ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot divide it"),
         ("train --model.image_size 40", "data.image_size is 32: use at least 40"),
@@ -259,11 +259,11 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
         ("evaluate empty", "empty: has no checkpoint yet"),
         ("predict nowhere cat.jpg", "nowhere: no such file or directory"),
         ("train --workdir broken", "config.json: cannot be read"),
-        ("train --workdir bare", "no run is here"),
+        ("train --workdir bare", "holds no run"),
         ("train --data.dataset ./few", "has 1 class folder"),
     ],
 )
-def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, message):
+def test_other_errors_are_one_line_and_status_1(tmp_path, arguments, message):
     (tmp_path / "few" / "cats").mkdir(parents=True)
     (tmp_path / "broken" / "checkpoints" / "1").mkdir(parents=True)
     (tmp_path / "bare" / "checkpoints" / "1").mkdir(parents=True)  # its config was lost
@@ -274,7 +274,7 @@ def test_what_is_wrong_outside_is_one_line_and_status_1(tmp_path, arguments, mes
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
 
 
-def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path, photos):
+def test_a_damaged_photo_is_named_and_the_run_starts_without_it(tmp_path, photos):
     folder = photos(per_class=10)
     damaged = folder / "cat" / "3.png"
     damaged.write_bytes(b"no picture")
@@ -286,14 +286,14 @@ def test_a_damaged_photo_is_named_and_the_run_begins_once_it_is_gone(tmp_path, p
     assert alexnet(*arguments).returncode == 0
 
 
-def test_debug_shows_where(tmp_path):
+def test_debug_prints_the_traceback(tmp_path):
     command = [sys.executable, "-m", "alexnet_jax", "--debug", "evaluate", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Traceback" in done.stderr
-    assert "no run is here" in done.stderr
+    assert "holds no run" in done.stderr
 
 
-def test_quiet_prints_the_final_line_alone(run, tmp_path):
+def test_quiet_prints_only_the_final_line(run, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(run, workdir)
     done = alexnet("train", "--workdir", workdir, "--quiet")
@@ -301,7 +301,7 @@ def test_quiet_prints_the_final_line_alone(run, tmp_path):
     assert done.stderr == ""
 
 
-def test_more_epochs_come_with_the_schedule_that_fits_them(run, tmp_path):
+def test_a_note_suggests_the_schedule_for_more_epochs(run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     refused = ["train", "--workdir", tmp_path / "copy", "--optimizer.momentum", 0.5]  # ends before training
     for epochs, scaled in ((52, "38 48"), (13, "9.5 12")):
@@ -315,7 +315,7 @@ def test_more_epochs_come_with_the_schedule_that_fits_them(run, tmp_path):
 
 
 def test_the_next_commands_work_as_printed(run, folder):
-    predict, train = (shlex.split(line) for line in (run / "said.txt").read_text().splitlines()[-2:])
+    predict, train = (shlex.split(line) for line in (run / "stdout.txt").read_text().splitlines()[-2:])
     image = next((folder / "test" / "dark").iterdir())
     done = alexnet(*[str(image) if word == "IMAGE" else word for word in predict[predict.index("predict") :]])
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The help of `alexnet train`."""
+"""The help of ``alexnet train``."""
 
 from __future__ import annotations
 

@@ -115,33 +115,33 @@ def test_an_exported_net_gives_the_probabilities_that_predict_prints(place):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("convert", f"{TORCH}.pth", "new.safetensors"), 2, "its shapes are those of no named net: give --variant"),
-        (("convert", "net.safetensors", "net.safetensors"), 2, "net.safetensors: exists already"),
+        (("convert", f"{TORCH}.pth", "new.safetensors"), 2, "its shapes are those of no named net: pass --variant"),
+        (("convert", "net.safetensors", "net.safetensors"), 2, "net.safetensors: already exists"),
         (
             ("convert", "notes.txt", "new.safetensors"),
             2,
             "notes.txt: neither a run directory nor a weights file, which ends in",
         ),
-        (("convert", "photos", "new.safetensors"), 1, "photos: no run is here"),
+        (("convert", "photos", "new.safetensors"), 1, "photos: holds no run"),
         (
             ("export", "run", "net.safetensors"),
             2,
             r"net.safetensors: unknown format; name a file ending in .onnx or .sta",
         ),
-        (("export", "run", "there.onnx"), 2, "there.onnx: exists already"),
+        (("export", "run", "old.onnx"), 2, "old.onnx: already exists"),
         (("predict", "renamed.pth", "photos/test/dark/0.png"), 1, "renamed.pth: was not written by torch.save"),
         (("train", "--init", "no.safetensors"), 1, "no.safetensors: no such file or directory"),
         (
             ("train", "--init", "net.safetensors", "--variant", "paper"),
             2,
-            "--variant is paper: the net is that of --init",
+            "--variant is paper: --init determines the net",
         ),
         (("train", "--init", "net.safetensors", "--optimizer.frozen", "conv9"), 2, "use one of conv1"),
     ],
 )
 def test_errors_are_one_line(place, arguments, status, message):
     (place / "renamed.pth").write_bytes((place / "net.safetensors").read_bytes())
-    (place / "there.onnx").touch()
+    (place / "old.onnx").touch()
     done = alexnet(*arguments, cwd=place)
     assert done.returncode == status, done.stderr
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr

@@ -66,10 +66,10 @@ def slowed(*entry):
             "augment.images_per_crop is 5: use a divisor of the batch size, 32",
         ),
         (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
-        (lambda: preset("zzz"), "unknown preset 'zzz': there are cifar10, imagenet_caffe"),
+        (lambda: preset("zzz"), "unknown preset 'zzz': choose from cifar10, imagenet_caffe"),
     ],
 )  # fmt: skip
-def test_an_impossible_value_is_refused_in_one_line(make, message):
+def test_a_value_out_of_range_is_refused_in_one_line(make, message):
     with pytest.raises(UsageError, match=message) as error:
         make()
     assert "\n" not in str(error.value)

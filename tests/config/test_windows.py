@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from alexnet_jax.config.windows import window_count, window_padding
 
 
-def test_the_papers_sizes():
+def test_window_counts_match_the_paper():
     assert window_count(224, 11, 4, 0, "up") == 55
     assert window_count(224, 11, 4, 0, "down") == 54  # seeds 002 and 003
     assert window_count(227, 11, 4, 0, "down") == 55  # Caffe

@@ -120,7 +120,7 @@ def test_holding_out_everything_is_refused(photos):
         open_dataset(config_for(photos(per_class=20), validation_fraction=0.99))
 
 
-def test_channels_are_those_asked_for(photos):
+def test_images_have_the_requested_channels(photos):
     data = open_dataset(config_for(photos(), image_size=20), channels=1)
     assert data.train.image_shape == (20, 20, 1)
     assert data.train[0]["image"].shape == (20, 20, 1)

@@ -25,7 +25,7 @@ def source():
     return open_dataset(DataConfig()).test
 
 
-def test_batches_depend_on_seed_and_step_alone(source):
+def test_batches_depend_only_on_seed_and_step(source):
     first = training_batches(source, 300, seed=1)
     batches = [next(first) for _ in range(7)]  # three batches an epoch
     resumed = training_batches(source, 300, seed=1, start=5)

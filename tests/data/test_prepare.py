@@ -40,7 +40,7 @@ def collect(folder, size=SIZE, images_per_shard=2):
 
 
 @pytest.mark.parametrize("recipe", [RAW, JPEG], ids=["raw", "jpeg"])
-def test_the_official_tars_become_a_data_set_that_opens(tmp_path, recipe):
+def test_the_official_tars_are_prepared_as_a_data_set(tmp_path, recipe):
     import tensorflow_datasets as tfds
 
     images = write_imagenet(tmp_path / "tars")
@@ -73,7 +73,7 @@ def test_classes_have_names_and_the_label_order_of_tfds(tmp_path, imagenet):
     assert list(synset_names()) == labels.names
 
 
-def test_names_that_are_not_all_synsets_stay():
+def test_names_that_are_not_all_synsets_are_kept():
     assert readable_names(("n01440764", "cat")) == ("n01440764", "cat")
     assert readable_names(["n01443537", "n01440764"]) == ("goldfish", "tench")
 
@@ -105,14 +105,14 @@ def test_statistics_are_those_of_all_training_images(tmp_path):
             kept = training_statistics(data, config, 3, per_pixel)
             np.testing.assert_allclose(kept.mean, pixels.mean(axes), rtol=1e-6)
             np.testing.assert_allclose(kept.colour_covariance, covariance, rtol=1e-6)
-        said = json.loads((data.where / JOURNAL).read_text())["statistics"]
-        np.testing.assert_allclose(said["channel_means"], pixels.mean((0, 1, 2)))
-        values, vectors = np.array(said["colour_eigenvalues"]), np.array(said["colour_eigenvectors"])
+        statistics = json.loads((data.where / JOURNAL).read_text())["statistics"]
+        np.testing.assert_allclose(statistics["channel_means"], pixels.mean((0, 1, 2)))
+        values, vectors = np.array(statistics["colour_eigenvalues"]), np.array(statistics["colour_eigenvectors"])
         np.testing.assert_allclose(vectors.T @ np.diag(values) @ vectors, covariance)
         assert (np.diff(values) < 0).all()
 
 
-def test_kept_statistics_serve_only_the_images_that_they_are_of(tmp_path, imagenet):
+def test_stored_statistics_are_used_only_for_their_own_images(tmp_path, imagenet):
     prepare(collect(imagenet), RAW, tmp_path, "set")
     for changes, channels in (({"image_size": 16}, 3), ({"train_split": "train[:5]"}, 3), ({}, 1)):
         config = dataclasses.replace(DataConfig(image_size=SIZE, test_split="validation"), **changes)
@@ -143,11 +143,11 @@ def test_missing_synsets_are_reported_and_not_refused(imagenet):
 @pytest.mark.parametrize(
     ("name", "files", "message"),
     [
-        (TRAIN, {"n00000000.tar": b""}, "n00000000.tar, which is none of the 1,000 synsets"),
+        (TRAIN, {"n00000000.tar": b""}, "n00000000.tar, which is not one of the 1,000 synsets"),
         (TRAIN, {"ILSVRC2012_val_00000001.JPEG": b"1"}, "and not a tar for each synset"),
-        (VALIDATION, {"n01440764.tar": b"1"}, "n01440764.tar, which is no validation image"),
-        (VALIDATION, {"ILSVRC2012_val_00050001.JPEG": b"1"}, "00050001.JPEG, which is no validation image"),
-        (VALIDATION, {"ILSVRC2012_val_00000000.JPEG": b"1"}, "00000000.JPEG, which is no validation image"),
+        (VALIDATION, {"n01440764.tar": b"1"}, "n01440764.tar, which is not a validation image"),
+        (VALIDATION, {"ILSVRC2012_val_00050001.JPEG": b"1"}, "00050001.JPEG, which is not a validation image"),
+        (VALIDATION, {"ILSVRC2012_val_00000000.JPEG": b"1"}, "00000000.JPEG, which is not a validation image"),
     ],
 )
 def test_other_tars_are_refused(imagenet, name, files, message):
@@ -157,9 +157,9 @@ def test_other_tars_are_refused(imagenet, name, files, message):
 
 
 @pytest.mark.parametrize("name", [TRAIN, VALIDATION])
-def test_missing_tars_and_files_that_are_none_are_refused(imagenet, name):
+def test_missing_tars_and_files_that_are_not_tars_are_refused(imagenet, name):
     (imagenet / name).write_bytes(b"<html>not found</html>" * 100)
-    with pytest.raises(AlexNetError, match=f"{name}: cut short, or not a tar"):
+    with pytest.raises(AlexNetError, match=f"{name}: truncated, or not a tar"):
         collect(imagenet)
     (imagenet / name).unlink()
     with pytest.raises(AlexNetError, match=f"has no {name}"):
@@ -176,25 +176,25 @@ def test_tfds_finds_its_own_builder_for_a_prepared_set(tmp_path, imagenet):
 
 
 @pytest.mark.parametrize("name", [TRAIN, VALIDATION])
-def test_a_tar_that_is_cut_short_is_refused_wherever_it_ends(imagenet, name):
+def test_a_truncated_tar_is_refused(imagenet, name):
     whole = (imagenet / name).read_bytes()
     with tarfile.open(imagenet / name) as tar:
         end = tar.getmembers()[-1].offset_data + tar.getmembers()[-1].size
         first = tar.getmembers()[1].offset
     for length in (0, 100, first, first + 512, first + 700, end - 1, -(-end // 512) * 512):
         (imagenet / name).write_bytes(whole[:length])
-        with pytest.raises(AlexNetError, match=f"{name}: cut short"):
+        with pytest.raises(AlexNetError, match=f"{name}: truncated"):
             collect(imagenet)
 
 
-def test_a_synset_tar_that_is_damaged_inside_is_refused_and_the_shards_before_it_stay(tmp_path, imagenet):
+def test_a_damaged_synset_tar_is_refused_and_earlier_shards_are_kept(tmp_path, imagenet):
     whole = (imagenet / TRAIN).read_bytes()
     with tarfile.open(imagenet / TRAIN) as tar:
         second = tar.getmembers()[1].offset_data
     with tarfile.open(fileobj=io.BytesIO(whole[second:])) as tar:
         inner = tar.getmembers()[2].offset
     (imagenet / TRAIN).write_bytes(whole[: second + inner] + b"x" * 512 + whole[second + inner + 512 :])
-    with pytest.raises(AlexNetError, match=r"n01443537\.tar: cut short or damaged at byte"):
+    with pytest.raises(AlexNetError, match=r"n01443537\.tar: truncated or damaged at byte"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
     assert [file.name for file in (tmp_path / "set" / "1.0.0").glob("*array_record*")] == [
         "set-train.array_record-00000-of-00003"
@@ -203,21 +203,21 @@ def test_a_synset_tar_that_is_damaged_inside_is_refused_and_the_shards_before_it
 
 def test_an_image_in_the_tar_of_another_synset_is_refused(tmp_path, imagenet):
     (imagenet / TRAIN).write_bytes(tar_of({"n01440764.tar": tar_of({"n01443537_1.JPEG": picture(0)})}))
-    with pytest.raises(AlexNetError, match=r"n01440764\.tar holds n01443537_1\.JPEG, another synset's"):
+    with pytest.raises(AlexNetError, match=r"n01440764\.tar holds n01443537_1\.JPEG of another synset"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
 
 
-def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, imagenet):
+def test_a_split_without_readable_images_is_refused(tmp_path, imagenet):
     (imagenet / VALIDATION).write_bytes(tar_of({"ILSVRC2012_val_00000001.JPEG": b"no picture"}))
     with pytest.raises(AlexNetError, match="no image of the split 'validation' could be read"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
     assert not (tmp_path / "set" / "1.0.0" / "dataset_info.json").exists()
 
 
-# Stopping and going on
+# Stopping and resuming
 
 
-def test_a_stopped_preparation_ends_with_the_bytes_of_one_that_was_not(tmp_path, imagenet):
+def test_a_resumed_preparation_writes_the_same_bytes(tmp_path, imagenet):
     whole = prepare(collect(imagenet), JPEG, tmp_path / "whole", "set", threads=1)
     folder = tmp_path / "stopped" / "set" / "1.0.0"
 
@@ -245,7 +245,7 @@ def test_a_stopped_preparation_ends_with_the_bytes_of_one_that_was_not(tmp_path,
 
 def test_another_preparation_in_the_same_folder_is_refused(tmp_path, imagenet):
     prepare(collect(imagenet), JPEG, tmp_path, "set")
-    with pytest.raises(UsageError, match="encoding is jpeg there and raw here"):
+    with pytest.raises(UsageError, match="encoding was jpeg and is now raw"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
     write_imagenet(imagenet, validation=(2, 3))
     with pytest.raises(UsageError, match=r"source is .* there"):
@@ -258,7 +258,7 @@ def test_another_preparation_in_the_same_folder_is_refused(tmp_path, imagenet):
         prepare(collect(imagenet), JPEG, tmp_path, "set")
 
 
-def test_a_finished_shard_that_is_gone_is_missed(tmp_path, imagenet):
+def test_a_missing_finished_shard_is_reported(tmp_path, imagenet):
     done = []
     prepare(
         collect(imagenet), RAW, tmp_path, "set", on_image=lambda *_: done.append(1), should_stop=lambda: len(done) > 6
@@ -269,14 +269,14 @@ def test_a_finished_shard_that_is_gone_is_missed(tmp_path, imagenet):
         prepare(collect(imagenet), RAW, tmp_path, "set")
 
 
-def test_too_little_space_is_told_before_anything_is_written(tmp_path):
+def test_too_little_space_is_reported_before_anything_is_written(tmp_path):
     vast = Collection(("cat",), {"train": (Portion(10**12, list),)}, "vast", "A trillion images.")
     with pytest.raises(AlexNetError, match=r"about 1,728,000\.0 GB are needed and .* GB are free; .* --encoding jpeg"):
         prepare(vast, RAW, tmp_path / "out", "set")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_disk_that_is_full_is_told_and_the_preparation_goes_on_later(tmp_path, imagenet):
+def test_a_full_disk_is_reported_and_the_preparation_resumes(tmp_path, imagenet):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))  # the journal takes 120,000 bytes, a shard 450,000
     try:

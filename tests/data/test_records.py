@@ -1,4 +1,4 @@
-"""Records of TFDS data sets, against TFDS's own reading."""
+"""Records of TFDS data sets, compared with TFDS's own reader."""
 
 from __future__ import annotations
 

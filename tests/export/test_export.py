@@ -1,4 +1,4 @@
-"""Exported nets give the logits of the net that they were exported from, for any number of images."""
+"""Exported nets return the logits of the original net, for any number of images."""
 
 from __future__ import annotations
 

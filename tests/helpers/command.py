@@ -16,7 +16,7 @@ from alexnet_jax.__main__ import main
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """The result of a command."""
 
     returncode: int
     stdout: str

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def convolution(images, kernel, stride, padding, rounding, groups):
-    """Cross-correlation; the last window may hang over the edge, where the image reads as zero."""
+    """Cross-correlation; the last window may extend past the edge, where the image is zero."""
     batch, height, width, _ = images.shape
     size, read, features = kernel.shape[0], kernel.shape[2], kernel.shape[3]
     padded = np.zeros(
@@ -42,7 +42,7 @@ def local_response_norm(images, size, k, alpha, beta, towers):
 
 
 def spatial_response_norm(images, size, k, alpha, beta):
-    """The same over a square of pixels; alpha is that of the whole window's mean."""
+    """The same over a square of pixels; alpha multiplies the mean over the whole window."""
     result = np.zeros_like(images)
     half = size // 2
     for row in range(images.shape[1]):
@@ -66,7 +66,7 @@ def max_pool(images, size, stride, rounding):
 
 
 def paper_sgd(weights, gradients, rates, momentum, decay):
-    """v <- m v - d e w - e g; w <- w + v, for one gradient and one rate a step. Returns the weights after each."""
+    """v <- m v - d e w - e g; w <- w + v, with one gradient and one rate per step. Returns the weights after each."""
     velocity, path = np.zeros_like(weights), []
     for gradient, rate in zip(gradients, rates, strict=True):
         velocity = momentum * velocity - decay * rate * weights - rate * gradient

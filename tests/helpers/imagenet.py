@@ -47,7 +47,7 @@ def synset_images(synset, label):
 
 
 def write_imagenet(folder, synsets=SYNSETS, validation=(1, 7, 1234), damage=()):
-    """The two tars in miniature. Gives the training images by name."""
+    """Writes the two tars in miniature. Returns the training images by name."""
     folder.mkdir(exist_ok=True)
     images = {synset: synset_images(synset, label) for label, synset in enumerate(synsets)}
     for name in damage:

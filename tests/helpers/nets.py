@@ -9,7 +9,7 @@ from alexnet_jax.variants import variant
 
 
 def tiny_model(name: str, classes: int = 10, features: tuple[int, ...] = (8, 16, 12, 12, 8)) -> ModelConfig:
-    """The variant ``name`` with few channels and 67-pixel images, its layers and links as they are.
+    """The variant ``name`` with few channels and 67-pixel images, its layers and connections unchanged.
 
     The initial weights have larger standard deviations, so that every layer still contributes to the logits.
     """

@@ -16,7 +16,7 @@ from alexnet_jax.training.state import create_train_state
 
 
 def write_run(root: Path, config: TrainConfig, class_names: tuple[str, ...]) -> Path:
-    """A run directory whose one checkpoint, of step 7, holds the initial weights and a random mean image."""
+    """A run directory with one checkpoint, of step 7, which holds the initial weights and a random mean image."""
     size, channels = config.data.image_size, config.model.channels
     mean = jax.random.uniform(jax.random.key(1), (size, size, channels), jnp.float32, 60.0, 180.0)
     statistics = Statistics(mean, 400.0 * jnp.eye(channels, dtype=jnp.float32))

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 
 class Global:
-    """Pickles as a global of another module. Calls of it pickle as calls of that global."""
+    """Pickles as a global of another module. Its calls pickle as calls of that global."""
 
     def __init__(self, module, name, *arguments):
         self.module, self.name, self.arguments = module, name, arguments

@@ -39,7 +39,7 @@ def test_features_are_the_outputs_of_the_named_layers(params, images):
     np.testing.assert_allclose(found["fc8"], logits, rtol=1e-5, atol=1e-6)
 
 
-def test_features_skip_the_layers_that_nobody_asked_for(params, images):
+def test_features_do_not_compute_later_layers(params, images):
     read = partial(features, config=CONFIG, names=["conv1"])
     (call,) = jax.make_jaxpr(read)(params, images).eqns
     assert len(call.outvars) == 1

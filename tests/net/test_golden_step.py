@@ -63,7 +63,7 @@ def one_step(name: str) -> dict[str, float]:
         norm = optax.tree.norm
         return {"loss": metrics["loss"], "gradient_norm": norm(gradients), "update_norm": norm(updates)}
 
-    with use_forms("plain"):  # the forms have tests of their own, and the plain ones compile faster
+    with use_forms("plain"):  # test_backends.py tests the other forms, and plain forms compile faster
         found = jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})(jax.random.key(0))
     return {kind: float(number) for kind, number in found.items()}
 

@@ -28,7 +28,7 @@ def pixels(height, width):
 
 
 @pytest.mark.parametrize(("name", "image_size"), [("paper", 99), ("original", 67), ("caffenet", 99), ("slim_v2", 130)])
-def test_an_image_of_crop_size_gives_one_place_with_the_ordinary_logits(name, image_size):
+def test_an_image_of_crop_size_has_one_place_with_the_ordinary_logits(name, image_size):
     config, sliding, params = net_and_params(name, image_size)
     images = pixels(image_size, image_size)
     logits = logits_of(AlexNet(config), params, images)

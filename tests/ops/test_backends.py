@@ -169,7 +169,7 @@ def test_every_form_has_cases():
     assert CASES.keys() == forms, "a new form needs arguments in CASES"
 
 
-def test_a_form_without_cases_is_noticed(monkeypatch):
+def test_a_form_without_cases_is_detected(monkeypatch):
     monkeypatch.setitem(FORMS, layers.spatial_response_norm, {"cpu": layers.spatial_response_norm})
     with pytest.raises(AssertionError, match="a new form needs arguments in CASES"):
         test_every_form_has_cases()

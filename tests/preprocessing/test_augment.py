@@ -122,7 +122,7 @@ RESIZED = AugmentConfig(random_crop="resize", horizontal_flip=False, pca_colour_
 
 
 def test_resized_boxes_have_the_areas_and_ratios_of_torchvision():
-    """A resized box of a ramp is a ramp. Its slopes give the sides of the box, its values the position."""
+    """A resized box of a ramp is a ramp. Its slopes determine the sides of the box, its values the position."""
     crops = np.asarray(training_crops(ramp(300, 64), jax.random.key(0), zero_statistics(), RESIZED, 16))
     inner = crops[:, 4:12, 4:12]
     heights, widths = (16 * np.diff(inner[..., axis], axis=axis + 1).mean(axis=(1, 2)) for axis in (0, 1))

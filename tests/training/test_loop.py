@@ -71,7 +71,7 @@ def test_nothing_compiles_after_the_first_step_and_the_first_evaluation(
 
 @pytest.mark.slow
 def test_steps_in_one_dispatch_give_the_same_run(photos, tmp_path):
-    """Not bit for bit: XLA compiles a loop of steps otherwise than one step."""
+    """Not bit for bit, because XLA compiles a loop of steps differently from a single step."""
     data, rows = photos(per_class=14), {}
     periods = [
         "--preset",
@@ -119,5 +119,5 @@ def test_a_stop_before_the_first_step_saves_nothing(photos, tmp_path, monkeypatc
     done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *FAST)
     assert done.returncode == 130
     assert done.stdout.endswith("stopped before the first step: nothing was saved\n")
-    assert not RunDirectory(tmp_path / "run").has_begun
+    assert not RunDirectory(tmp_path / "run").has_checkpoint
     assert RunDirectory(tmp_path / "run").read_metrics() == []

@@ -26,7 +26,7 @@ def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
     workdir.claim(dataclasses.replace(config, epochs=config.epochs + 1, log_every=7), ())
     assert workdir.read_config().epochs == config.epochs + 1
     for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):
-        with pytest.raises(UsageError, match=rf"{next(iter(change))}.* there and .* here"):
+        with pytest.raises(UsageError, match=rf"{next(iter(change))}.* was .* and is now .*"):
             workdir.claim(dataclasses.replace(config, **({"epochs": config.epochs + 1} | change)), ())
     other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_plain"))
     with pytest.raises(UsageError, match="holds another run") as error:

@@ -76,9 +76,9 @@ def test_vmap_over_states_trains_an_ensemble(state, batch):
         states, batch, KEY
     )
     for index in range(2):
-        alone, alone_metrics = step(at(states, index), batch, KEY, config=CONFIG)
-        assert_close(at(together.params, index), alone.params, rtol=1e-3)
-        assert float(metrics["loss"][index]) == pytest.approx(float(alone_metrics["loss"]), rel=1e-4)
+        single, single_metrics = step(at(states, index), batch, KEY, config=CONFIG)
+        assert_close(at(together.params, index), single.params, rtol=1e-3)
+        assert float(metrics["loss"][index]) == pytest.approx(float(single_metrics["loss"]), rel=1e-4)
 
 
 def test_train_steps_equals_repeated_train_step(state, batch):
@@ -113,9 +113,9 @@ def test_evaluation_ignores_padding(state, batch):
         "image": jnp.concatenate([batch["image"], jnp.full_like(batch["image"], 200)]),
         "label": jnp.concatenate([batch["label"], jnp.full_like(batch["label"], PADDING_LABEL)]),
     }
-    alone, together = (evaluate(state, item, config=CONFIG) for item in (batch, padded))
-    assert float(together["count"]) == 8
-    assert_close(together, alone)
+    plain, with_padding = (evaluate(state, item, config=CONFIG) for item in (batch, padded))
+    assert float(with_padding["count"]) == 8
+    assert_close(with_padding, plain)
 
 
 def test_evaluate_ensemble_averages_probabilities(state, batch):

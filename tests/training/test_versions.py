@@ -33,7 +33,7 @@ def test_a_change_is_one_line_that_names_what_changed():
     assert "\n" not in line
 
 
-def test_a_resume_on_other_versions_says_so_once(workdir, install):
+def test_a_resume_on_other_versions_prints_one_note_once(workdir, install):
     install(OLD)
     assert workdir.record_versions(0) is None
     assert workdir.record_versions(10) is None
@@ -53,7 +53,7 @@ def test_a_resume_from_an_earlier_step_forgets_later_versions(workdir, install):
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD]
 
 
-def test_a_run_without_recorded_versions_gets_them_from_its_resume_on(workdir, install):
+def test_a_resume_records_missing_versions(workdir, install):
     install(NEW)
     assert workdir.record_versions(10) is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 10} | NEW]

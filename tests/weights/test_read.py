@@ -96,11 +96,11 @@ def foreign(tmp_path_factory):
 @pytest.mark.parametrize(
     ("file", "options", "message"),
     [
-        ("no.pth", {}, "no.pth: no such file or directory; give a run directory or a weights file"),
+        ("no.pth", {}, "no.pth: no such file or directory; pass a run directory or a weights file"),
         (__file__, {}, ".py: neither a run directory nor a weights file, which ends in .safetensors, .pth, .pt, .caff"),
         ("other.safetensors", {}, "other.safetensors: 'backbone.weight' is not a parameter of torchvision's AlexNet"),
-        ("part.safetensors", {}, "part.safetensors: its shapes are those of no named net: give --variant"),
-        (f"{TORCH}.pth", {}, "torchvision.pth: its shapes are those of no named net: give --variant, whose widths"),
+        ("part.safetensors", {}, "part.safetensors: its shapes are those of no named net: pass --variant"),
+        (f"{TORCH}.pth", {}, "torchvision.pth: its shapes are those of no named net: pass --variant, whose widths"),
         (f"{TORCH}.pth", {"variant": "torchvison"}, "did you mean torchvision"),
         (f"{TORCH}.pth", {"variant": "paper"}, "torchvision.pth: conv2 has the shapes"),
         (f"{TORCH}.pth", {"variant": "cifar10_plain"}, "its layers are conv1, conv2, conv3, conv4, conv5, fc6, fc7"),

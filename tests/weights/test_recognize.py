@@ -31,7 +31,7 @@ def test_nets_with_unique_shapes_are_recognised_with_any_number_of_classes(name)
 
 @pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(UNIQUE_SHAPES)))
 def test_shapes_that_several_nets_share_are_refused(name):
-    with pytest.raises(UsageError, match=rf"its shapes fit .*{name}.*: give --variant to say which"):
+    with pytest.raises(UsageError, match=rf"its shapes fit .*{name}.*: pass --variant to choose one"):
         recognize_shapes(zeros(name))
 
 

@@ -78,7 +78,7 @@ def test_other_suffixes_and_existing_files_are_not_written(trained, tmp_path):
     (tmp_path / "old.safetensors").write_text("old")
     with pytest.raises(UsageError, match=r"net.pth: weights are written as safetensors; use a name that ends in"):
         write_weights(trained, tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"old.safetensors: exists already; remove it or use another name"):
+    with pytest.raises(UsageError, match=r"old.safetensors: already exists; remove it or use another name"):
         write_weights(trained, tmp_path / "old.safetensors")
     assert (tmp_path / "old.safetensors").read_text() == "old"
 

@@ -1,1 +1,1 @@
-"""Programs that ``alexnet bench`` compares with. Each runs as a script in a process of its own."""
+"""Programs that ``alexnet bench`` compares with. Each runs as a script in a separate process."""

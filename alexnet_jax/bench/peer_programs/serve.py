@@ -1,4 +1,4 @@
-"""The protocol of the peers of ``alexnet bench --against``: a line of JSON for each request, and one for its answer.
+"""The protocol of the peers of ``alexnet bench --against``: one line of JSON for each request, and one for its answer.
 
 A request is ``{"form": NAME, "work": "logits" | "forward" | "gradient" | "train"}``. The answer has ``logits``, or the
 ``seconds`` that the work took.
@@ -61,6 +61,6 @@ def serve(about: str, forms: Mapping[str, Form]) -> None:
 def answer(form: Form, work: str) -> dict[str, Any]:
     if work == "logits":
         return {"logits": form.logits().tolist()}
-    began = time.perf_counter()
+    start = time.perf_counter()
     getattr(form, work)()
-    return {"seconds": time.perf_counter() - began}
+    return {"seconds": time.perf_counter() - start}

@@ -1,7 +1,7 @@
 """Writes a TFDS data set shard by shard, and its metadata last.
 
-TFDS's own writer cannot resume and compresses every record, so TFDS writes the metadata alone. From the metadata
-``tfds.builder(name, data_dir=...)`` makes a builder.
+TFDS's own writer cannot resume and compresses every record, so TFDS writes only the metadata.
+``tfds.builder(name, data_dir=...)`` then opens the data set.
 """
 
 from __future__ import annotations
@@ -39,16 +39,17 @@ def prepare(
 ) -> Journal:
     """Writes ``data_dir/name/1.0.0``, or resumes writing it.
 
-    The same collection and recipe give the same bytes, with any number of threads and after any number of stops.
+    The same collection and recipe produce the same bytes, with any number of threads and after any number of stops.
 
     Args:
         collection: the images.
         recipe: how to store them.
         data_dir: the directory of data sets.
-        name: of the data set.
+        name: the name of the data set.
         threads: threads that read and encode images; None for one per core.
         on_image: called after each image with the number of images done and expected.
-        should_stop: called after each image. If it returns True, the current shard is dropped, and finished ones stay.
+        should_stop: called after each image. If it returns True, the current shard is dropped and finished ones
+            are kept.
 
     Raises:
         UsageError: the directory holds another data set, or a value is out of range.
@@ -113,7 +114,7 @@ class _Build:
         self.features = self.recipe.features(self.collection.class_names)
 
     def write_shards(self, pool: Executor, ahead: int) -> bool:
-        """Writes the missing shards. Returns False if it was stopped."""
+        """Writes the missing shards. Returns False if ``should_stop`` stopped it."""
         for split, portions in self.collection.splits.items():
             path_of, count = self._template(split).sharded_filepath, len(portions)
             paths = [Path(path_of(shard_index=index, num_shards=count)) for index in range(count)]

@@ -1,4 +1,4 @@
-"""The images to prepare: those of each split, in portions of one shard each."""
+"""The images to prepare, by split, in portions of one shard each."""
 
 from __future__ import annotations
 

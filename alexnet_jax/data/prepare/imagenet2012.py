@@ -35,8 +35,8 @@ def collect_imagenet2012(
     Args:
         source: the directory with the tars.
         image_size: side of the decoded images in pixels.
-        images_per_shard: about how many images a shard holds.
-        validation_only: whether to leave out the training images, whose tar is not needed then.
+        images_per_shard: the approximate number of images in a shard.
+        validation_only: whether to leave out the training images. Their tar is then not needed.
 
     Raises:
         AlexNetError: a tar is missing, truncated, or not the official one.
@@ -111,7 +111,7 @@ def _synset_tars(train: Path, synsets: set[str]) -> list[tarfile.TarInfo]:
             raise AlexNetError(f"{train}: holds {name} and not a tar for each synset; is it {TRAINING_TAR}?")
         if name.stem not in synsets:
             raise AlexNetError(
-                f"{train}: holds {name}, which is none of the 1,000 synsets of ILSVRC2012; use its training tar for "
+                f"{train}: holds {name}, which is not one of the 1,000 synsets of ILSVRC2012; use its training tar for "
                 "classification (Task 1 & 2)"
             )
     return tars
@@ -130,14 +130,14 @@ def _validation_number(validation: Path, name: str) -> int:
     """The number of an image in the official list of labels, which is in its name."""
     match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
     if match is None or not 1 <= int(match[1]) <= 50_000:
-        raise AlexNetError(f"{validation}: holds {name}, which is no validation image; is it {VALIDATION_TAR}?")
+        raise AlexNetError(f"{validation}: holds {name}, which is not a validation image; is it {VALIDATION_TAR}?")
     return int(match[1])
 
 
 def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
     """The files in a tar.
 
-    tarfile takes a damaged header for the end of the tar, so this checks that the end is there.
+    tarfile treats a damaged header as the end of the tar, so this function checks for the end-of-archive block.
 
     Raises:
         AlexNetError: it is not a tar, or it is truncated or damaged.
@@ -149,9 +149,9 @@ def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
                     yield member
             file.seek(tar.offset)
     except tarfile.TarError as error:
-        raise AlexNetError(f"{where}: cut short, or not a tar ({first_line(error)}); download it again") from error
+        raise AlexNetError(f"{where}: truncated, or not a tar ({first_line(error)}); download it again") from error
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise AlexNetError(f"{where}: cut short or damaged at byte {tar.offset:,}; download it again")
+        raise AlexNetError(f"{where}: truncated or damaged at byte {tar.offset:,}; download it again")
 
 
 def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int], image_size: int) -> Iterator[Item]:
@@ -163,7 +163,7 @@ def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int
             for member in _members(inner, f"{train}: {tar.name}"):
                 name = PurePosixPath(member.name).name
                 if not name.startswith(f"{synset}_"):
-                    raise AlexNetError(f"{train}: {tar.name} holds {name}, another synset's; download it again")
+                    raise AlexNetError(f"{train}: {tar.name} holds {name} of another synset; download it again")
                 offset = tar.offset_data + member.offset_data
                 yield Item(name, partial(_read, train, offset, member.size, labels[synset], image_size))
 
@@ -175,8 +175,8 @@ def _read(tar: Path, offset: int, size: int, label: int, image_size: int) -> Exa
 
 
 def _missing_synsets(synsets: list[str], tars: list[tarfile.TarInfo]) -> list[str]:
-    there = {PurePosixPath(tar.name).stem for tar in tars}
-    return [synset for synset in synsets if synset not in there]
+    present = {PurePosixPath(tar.name).stem for tar in tars}
+    return [synset for synset in synsets if synset not in present]
 
 
 def _remarks(missing: list[str], found: int, of: int) -> Iterator[str]:

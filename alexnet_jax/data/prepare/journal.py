@@ -30,7 +30,7 @@ class Shard:
     sums: PixelSums
     images: int = 0
     bytes: int = 0
-    """Of its records."""
+    """The size of its records."""
     damaged: list[Damaged] = field(default_factory=list)
 
 
@@ -46,7 +46,7 @@ class Journal:
     """The size of the records, by split."""
     damaged: dict[str, list[Damaged]]
     sums: PixelSums | None
-    """Of the training images; None once the data set is complete."""
+    """The sums over the training images; None once the data set is complete."""
 
     @classmethod
     def open(cls, path: Path, plan: Plan) -> Journal:
@@ -70,12 +70,12 @@ class Journal:
     def _load(cls, path: Path, plan: Plan) -> Journal:
         try:
             content = json.loads(path.read_text())
-            there, images, size = content["plan"], content["images"], content["bytes"]
+            old, images, size = content["plan"], content["images"], content["bytes"]
             damaged = {split: [Damaged(**image) for image in part] for split, part in content["damaged"].items()}
             sums = PixelSums.from_json(content["sums"]) if "sums" in content else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AlexNetError(f"{path}: damaged; remove the directory {path.parent} and prepare it again") from error
-        differing = [f"{key} is {there[key]} there and {plan[key]} here" for key in plan if there[key] != plan[key]]
+        differing = [f"{key} was {old[key]} and is now {plan[key]}" for key in plan if old[key] != plan[key]]
         if differing:
             raise UsageError(
                 f"{path.parent}: has another preparation ({'; '.join(differing)}); use another --name or --data_dir"

@@ -1,4 +1,4 @@
-"""How an image is stored."""
+"""The stored form of an image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Recipe:
 
     @property
     def bytes_per_image(self) -> int:
-        """Exact for raw pixels. For JPEG an estimate, 0.55 bytes per pixel, for photos at quality 95."""
+        """The bytes of an image: exact for raw pixels, an estimate for JPEG photos at quality 95."""
         pixels = self.image_size**2
         return 3 * pixels if self.encoding == "raw" else round(0.55 * pixels)
 

@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Record:
-    """The record of one image, and what it adds to the sums."""
+    """The record of one image, and its pixels and products for the sums."""
 
     content: bytes
     pixels: np.ndarray
@@ -61,7 +61,7 @@ def in_order(pool: Executor, work: Callable[[_Task], _Result], tasks: Iterable[_
 def write_shard(
     path: Path, results: Iterable[Record | Damaged], image_size: int, on_image: Callable[[], bool]
 ) -> Shard | None:
-    """Writes a shard, completely or not at all.
+    """Writes a shard atomically.
 
     Args:
         path: the file.

@@ -1,6 +1,6 @@
-"""Which operation has a form of its own on which platform.
+"""The forms of each operation, by platform.
 
-A platform without an entry runs the plain form. ``experiments/results/backend_forms.md`` says what each form gains.
+A platform without an entry runs the plain form. ``experiments/results/backend_forms.md`` lists the gain of each form.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run(operation: Form, *arrays: Array, **options: Any) -> Array:
 
 @contextlib.contextmanager
 def use_forms(every: str | None = None, /, **choices: str) -> Iterator[None]:
-    """Chooses forms by name for the code inside the ``with``, whatever the platform.
+    """Chooses forms by name for the code inside the ``with`` block, on any platform.
 
     ``with use_forms("plain"):`` runs every operation in its plain form. ``with use_forms(max_pool="cpu"):`` chooses the
     form of one operation. Functions under ``jax.jit`` are compiled again, once for each choice.

@@ -18,7 +18,7 @@ _LANES = 128  # the width of the matrix unit
 
 
 def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) -> Array:
-    """Turns the stride along a row into channels, because the matrix unit is far wider than three channels.
+    """Turns the stride along a row into channels, because three channels use little of the matrix unit.
 
     The pixels of one stride, side by side in a row, become the channels of one block. The images are not padded: where
     the padding is not a multiple of the stride, the first window starts inside a block and the kernel gets zeros in
@@ -44,9 +44,9 @@ def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) 
 
 
 def local_response_norm(images: Images, *, config: LocalResponseNorm, towers: int) -> Images:
-    """Window sums as products with a banded matrix.
+    """Computes window sums as products with a banded matrix.
 
-    Towers that fill the matrix unit become an axis of their own, because a grouped convolution lays them out that way.
+    Towers that fill the matrix unit become a separate axis, which is the layout of a grouped convolution.
     """
     if images.shape[-1] % (towers * _LANES):
         return _norm_by_band(images, config, towers)
@@ -90,7 +90,7 @@ def _band_sum(values: Array, size: int, towers: int, dtype: jnp.dtype) -> Array:
 def crop(
     images: Array, offsets: Int[Array, "batch 2"], flipped: Bool[Array, " batch"], *, size: int
 ) -> Float[Array, "batch size size channels"]:
-    """Crops by products with one-hot matrices, because XLA would turn slices at different offsets into a slow loop.
+    """Crops with products of one-hot matrices, because XLA would turn slices at different offsets into a slow loop.
 
     Every product selects single pixels, so the result is exact.
     """

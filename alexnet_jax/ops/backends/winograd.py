@@ -1,8 +1,8 @@
-"""Winograd convolution along the height, for CPUs, where the multiplies of a convolution take the time.
+"""Winograd convolution along the height, for CPUs, where multiplies dominate the time of a convolution.
 
 The method is Lavin and Gray's (2016, "Fast algorithms for convolutional neural networks"), applied to the height only.
-A tile of seven or eight input rows holds the coefficients of a polynomial. It is evaluated at as many points, and one
-product per point gives all output rows of the tile. A plain convolution needs one product per output row and kernel
+The rows of a tile, seven or eight, are the coefficients of a polynomial. It is evaluated at one point per row, and one
+product per point yields all output rows of the tile. A plain convolution needs one product per output row and kernel
 row. The width remains an ordinary convolution with kernels of height one.
 
 The code consists of slices, additions and convolutions, so JAX differentiates it in both modes and to any order.
@@ -53,7 +53,7 @@ def convolve(
 
     Args:
         images: the input.
-        kernel: the weights. ``is_faster`` says how high a kernel may be.
+        kernel: the weights. ``is_faster`` limits the height of the kernel.
         stride: the stride in both directions.
         paddings: zeros (before, after) for the height and the width.
     """
@@ -79,7 +79,7 @@ def convolve(
 
 
 def _tiles(height: int, taps: int) -> tuple[int, int]:
-    """The rows of a tile and the number of tiles that give ``height`` output rows with the fewest products."""
+    """The rows of a tile and the number of tiles that produce ``height`` output rows with the fewest products."""
     sizes = [(rows, -(-height // (rows - taps + 1))) for rows in _TILE_ROWS]
     return min(sizes, key=math.prod)
 
