@@ -28,7 +28,7 @@ def training_batches(
     process_count: int = 1,
     threads: int = THREADS,
 ) -> Iterator[Example]:
-    """Shuffled batches for training, an infinite sequence. Each epoch has a new order and drops an incomplete batch.
+    """An infinite sequence of shuffled training batches. Each epoch has a new order and drops an incomplete batch.
 
     Args:
         source: the training examples.

@@ -32,8 +32,8 @@ class AlexNet(nn.Module):
             None runs the whole net on one device.
         fully_convolutional: whether the net slides over images larger than ``config.image_size``. The dense layers then
             read windows of the last pooling, and the logits are a map (batch, rows, columns, classes). An image of
-            exactly ``config.image_size`` has a map with one place, the ordinary logits. The logits of a larger image
-            are not those of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
+            exactly ``config.image_size`` has one place, with the ordinary logits. The logits of a larger image are
+            not those of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
         dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
             of normalisation, and the logits are always float32.
     """

@@ -43,7 +43,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     assert "images    15 train, 3 validation, 24 x 24 pixels, jpeg, 0.00 GB" in done.stdout
     assert "alexnet train --preset quickstart --data.dataset imagenet2012_24" in done.stdout
     assert content(tmp_path / "here") == content(tmp_path / "1") == content(tmp_path / "2")
-    for split in ("train", "validation"):  # protobuf puts a map into an order that each process draws anew
+    for split in ("train", "validation"):  # protobuf orders the entries of a map randomly in each process
         shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
         for record in ArrayRecordReader(str(shard)).read_all():
             assert record == tf_example_pb2.Example.FromString(record).SerializeToString(deterministic=True)

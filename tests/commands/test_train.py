@@ -24,7 +24,7 @@ from tests.helpers.command import alexnet
 from tests.helpers.references import REFERENCES
 
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
-# a run of seconds: the quick run's net on a few photos
+# a short run: the quick run's net on a few photos
 FAST = ["--preset", "quickstart", "--batch_size", "8", "--log_every", "1", "--evaluate_every", "2"]
 
 

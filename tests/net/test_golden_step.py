@@ -1,6 +1,6 @@
 """One training step of every variant, in miniature, against stored numbers.
 
-A change of a variant, of the order of operations, of preprocessing, or of the update moves the numbers. To store new
+A change of a variant, of the order of operations, of preprocessing, or of the update changes the numbers. To store new
 ones after an intended change, run `uv run python -m tests.net.test_golden_step` and look at the diff.
 """
 
