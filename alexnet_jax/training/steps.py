@@ -51,9 +51,8 @@ def loss_fn(
     Returns:
         The loss in nats, and the metrics ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
     """
-    frozen = {
-        name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen
-    }  # so that XLA does not compute their gradients
+    # so that XLA does not compute the gradients of frozen layers
+    frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
     images = training_crops(
         batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
