@@ -136,7 +136,7 @@ class AlexNet(nn.Module):
 
     def _add_bias(self, sums: Array, bias: Array) -> Array:
         """In float32, because the gradient of a bias sums over all images and pixels, too many for bfloat16."""
-        return backends.run(layers.add_bias, sums.astype(jnp.float32), bias).astype(self.dtype)
+        return layers.add_bias(sums.astype(jnp.float32), bias).astype(self.dtype)
 
     def _gather(self, x: Array) -> Array:
         """Concatenates the channels of all towers."""

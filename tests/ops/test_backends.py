@@ -56,10 +56,6 @@ CASES = {
         "padding within a block": conv(15, 16, 3, ConvConfig(2, 3, stride=4, padding=1)),
     },
     cpu.dense: {"": Case(((BATCH, 7), (7, 5)))},
-    cpu.add_bias: {
-        "convolution": Case(((BATCH, 5, 3, 4), (4,))),
-        "dense layer": Case(((BATCH, 5), (5,))),
-    },
     tpu.local_response_norm: {
         "of the paper": norm(5, 12, LocalResponseNorm(), 2),
         "another exponent": norm(5, 12, LocalResponseNorm(size=3, k=1.0, alpha=0.3, beta=0.5, divide_alpha=True), 1),

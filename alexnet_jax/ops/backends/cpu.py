@@ -40,11 +40,6 @@ def dense(units: Array, kernel: Array) -> Array:
     return lax.dot_general(lax.optimization_barrier(units.T), kernel, (((0,), (0,)), ((), ())))
 
 
-def add_bias(sums: Array, bias: Array) -> Array:
-    """Broadcasts the bias to one image first, so that its gradient is summed over the batch before the pixels."""
-    return sums + lax.optimization_barrier(jnp.broadcast_to(bias, (1, *sums.shape[1:])))
-
-
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
     """Pools rows and then columns with strided slices, in two halves of the batch.
 

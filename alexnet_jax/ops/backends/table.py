@@ -26,7 +26,6 @@ Form = Callable[..., Array]
 FORMS: dict[Form, dict[str, Form]] = {
     layers.convolve: {"cpu": cpu.convolve, "tpu": tpu.convolve},
     layers.dense: {"cpu": cpu.dense},
-    layers.add_bias: {"cpu": cpu.add_bias},
     layers.local_response_norm: {"tpu": tpu.local_response_norm},
     layers.max_pool: {"cpu": cpu.max_pool},
     crops.crop: {"tpu": tpu.crop},
