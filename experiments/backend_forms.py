@@ -36,9 +36,9 @@ HEAD = """# The gain of each backend form
 Written by `uv run python experiments/backend_forms.py`. A form stays in the table `alexnet_jax.ops.backends.FORMS` only
 if it makes a training step, or a forward pass of one image, at least {percent:.0f}% faster.
 
-By this rule the CPU form of `add_bias` was removed on 2026-11-24: it broadcast the bias to one image, so that its gradient
-was summed over the batch before the pixels. Besides the figures below, a training step of `paper` with batch 64 had a
-ratio of 1.021 (16 pairs, 0.811 to 1.136).
+By this rule the CPU form of `add_bias` was removed on 2026-11-24. It broadcast the bias to one image, so that the
+gradient was summed over the batch before the pixels. Besides the figures below, a training step of `paper` with batch
+64 had a ratio of 1.021 (16 pairs, 0.811 to 1.136).
 """
 
 CPU_HEAD = """
