@@ -37,8 +37,8 @@ Written by `uv run python experiments/backend_forms.py`. A form stays in the tab
 if it makes a training step, or a forward pass of one image, at least {percent:.0f}% faster.
 
 By this rule the CPU form of `add_bias` was removed on 2026-11-24. It broadcast the bias to one image, so that the
-gradient was summed over the batch before the pixels. Besides the figures below, a training step of `paper` with batch
-64 had a ratio of 1.021 (16 pairs, 0.811 to 1.136).
+gradient was summed over the batch before the pixels. A training step had the ratios 0.905 (`paper`, batch 32, 10 pairs,
+0.792 to 1.055), 0.993 (`torchvision`, 0.950 to 1.188) and 1.021 (`paper`, batch 64, 16 pairs, 0.811 to 1.136).
 """
 
 CPU_HEAD = """

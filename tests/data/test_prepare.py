@@ -248,7 +248,7 @@ def test_another_preparation_in_the_same_folder_is_refused(tmp_path, imagenet):
     with pytest.raises(UsageError, match="encoding was jpeg and is now raw"):
         prepare(collect(imagenet), RAW, tmp_path, "set")
     write_imagenet(imagenet, validation=(2, 3))
-    with pytest.raises(UsageError, match=r"source is .* there"):
+    with pytest.raises(UsageError, match=r"source was"):
         prepare(collect(imagenet), JPEG, tmp_path, "set")
     (tmp_path / "set" / "1.0.0" / JOURNAL).write_text("{")
     with pytest.raises(AlexNetError, match=r"preparation\.json: damaged"):
