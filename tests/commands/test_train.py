@@ -192,7 +192,8 @@ def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
         pytest.skip("this system cannot bind a process to a core")
     code = "import os, runpy; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
     code += "runpy.run_module('alexnet_jax', run_name='__main__', alter_sys=True)"
-    arguments = ["train", "--workdir", tmp_path / "long", "--data.dataset", folder, "--batch_size", 2, "--epochs", 167]
+    arguments = ["train", "--preset", "quickstart", "--workdir", tmp_path / "long", "--data.dataset", folder]
+    arguments += ["--batch_size", 2, "--epochs", 167]
     for index in range(5):
         arguments += [f"--model.convs.{index}.features", 4]
     arguments += ["--model.image_size", 12, "--data.image_size", 12, "--evaluate_every", 100, "--log_every", 500]
