@@ -1,8 +1,8 @@
 """The named nets, each a config with its source. To add a net, add a function here.
 
-"Texts" 000 to 004 are five tutorials that this project started from. 000: a Chinese layer-by-layer explanation with
-code for 227-pixel images. 001: notes on computer vision. 002: a summary of the chapter in Dive into Deep Learning. 003:
-an explanation of the layers, without code. 004: a PyTorch implementation with its layer table.
+Some docstrings name tutorials: *the 227-pixel tutorial*, a Chinese layer-by-layer explanation with code for 227-pixel
+images; *the layer-table tutorial*, a Chinese PyTorch implementation that prints its layer table; "CV学习笔记-Alexnet",
+notes on computer vision; and the summary of Dive into Deep Learning's chapter on AlexNet on shili8 (2025).
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ def caffe_alexnet() -> ModelConfig:
 def caffenet() -> ModelConfig:
     """Caffe's CaffeNet (BVLC/caffe, models/bvlc_reference_caffenet): pooling before normalisation, biases of 1.
 
-    Text 000 describes this order and these sizes (227, and 6 x 6 from 13). It calls the normalisation "BN" and lets
-    conv2 and conv4 read both towers, which neither Caffe nor the paper does.
+    The 227-pixel tutorial describes this order and these sizes (227, and 6 x 6 from 13). It calls the normalisation
+    "BN" and lets conv2 and conv4 read both towers, which neither Caffe nor the paper does.
     """
     return _caffe(bias=1.0, then=("relu", "max_pool", "local_response_norm"))
 
@@ -138,11 +138,11 @@ def _pytorch(features: tuple[int, int, int, int, int], image_size: int = 224, pa
 
 
 def single_tower() -> ModelConfig:
-    """The paper's channels in one tower without normalisation: texts 001, 002 and 004, at 224 pixels, padding 2.
+    """The paper's channels in one tower without normalisation, at 224 pixels with padding 2.
 
-    The code of text 004 is this net, but the weights that it loads are those of ``torchvision`` and do not fit. Text
-    001 uses the output size in place of the kernel size. The code of text 002 has no padding, reaches 5 x 5, fails at
-    its layer for 6 x 6, and has dropout after fc6 and fc7. This is the nearest net that runs.
+    The code of the layer-table tutorial is this net, but the weights that it loads are those of ``torchvision`` and do
+    not fit. "CV学习笔记-Alexnet" describes the same layers and does not say how 224 pixels become 55. The module in the
+    shili8 summary is this net for 227 pixels without padding, with dropout after fc6 and fc7.
     """
     return _pytorch((96, 256, 384, 384, 256))
 
@@ -150,15 +150,15 @@ def single_tower() -> ModelConfig:
 def torchvision() -> ModelConfig:
     """Torchvision's alexnet, the single tower of "One weird trick" (Krizhevsky, 2014): 64-192-384-256-256 channels.
 
-    The weights that text 004 loads belong to this net.
+    The weights that the layer-table tutorial loads belong to this net.
     """
     return _pytorch((64, 192, 384, 256, 256))
 
 
 def single_tower_227() -> ModelConfig:
-    """96-192-384-256-256 channels in one tower at 227 pixels without padding: the code of text 000.
+    """96-192-384-256-256 channels in one tower at 227 pixels without padding: the code of the 227-pixel tutorial.
 
-    The prose of that text describes ``caffenet`` instead.
+    The prose of that tutorial describes ``caffenet`` instead.
     """
     return _pytorch((96, 192, 384, 256, 256), image_size=227, padding=0)
 

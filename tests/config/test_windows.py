@@ -6,9 +6,9 @@ from alexnet_jax.config.windows import window_count, window_padding
 
 def test_window_counts_match_the_paper():
     assert window_count(224, 11, 4, 0, "up") == 55
-    assert window_count(224, 11, 4, 0, "down") == 54  # texts 002 and 003
+    assert window_count(224, 11, 4, 0, "down") == 54  # tutorials that pad nothing
     assert window_count(227, 11, 4, 0, "down") == 55  # Caffe
-    assert window_count(224, 11, 4, 2, "down") == 55  # text 004
+    assert window_count(224, 11, 4, 2, "down") == 55  # torchvision's padding
     assert window_padding(224, 11, 4, 0, "up") == (0, 3)
 
 
