@@ -1,24 +1,16 @@
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops.backends import FORMS
-
-SCRIPT = Path(__file__).parents[2] / "experiments" / "backend_forms.py"
+from tests.helpers.experiments import experiment
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("backend_forms", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["backend_forms"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["backend_forms"]
+    with experiment("backend_forms") as module:
+        yield module
 
 
 def test_pairs_alternate_after_a_first_run_of_both(script):

@@ -1,17 +1,16 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.experiments import experiment
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "disagreements.py"
 
 
 @pytest.fixture(scope="module")
 def disagreements():
-    spec = importlib.util.spec_from_file_location("disagreements", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with experiment("disagreements") as module:
+        yield module
 
 
 def test_page_matches_the_configs(disagreements):

@@ -1,22 +1,22 @@
 """The statistics of the comparison of JAX versions."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "jax_versions.py"
-spec = importlib.util.spec_from_file_location("jax_versions", SCRIPT)
-jax_versions = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(jax_versions)
+from tests.helpers.experiments import experiment
+
+
+@pytest.fixture(scope="module")
+def jax_versions():
+    with experiment("jax_versions") as module:
+        yield module
 
 
 @pytest.mark.parametrize(("count", "interval"), [(12, (3, 10)), (40, (14, 27)), (1, (1, 1))])
-def test_the_interval_of_the_median_has_the_ranks_of_the_binomial_distribution(count, interval):
+def test_the_interval_of_the_median_has_the_ranks_of_the_binomial_distribution(jax_versions, count, interval):
     ranks = [float(rank) for rank in range(1, count + 1)]
     assert jax_versions.median_interval(ranks) == interval
 
 
-def test_a_row_has_the_median_of_the_ratios_of_pairs():
+def test_a_row_has_the_median_of_the_ratios_of_pairs(jax_versions):
     row = jax_versions.row("paper", "train", "", firsts=[1.0, 2.0, 10.0], seconds=[2.0, 3.0, 10.0])
     assert row == "| paper, batch 64 | train | nothing | 2000 | 3000 | 1.500 | 1.000 - 2.000 |"

@@ -1,13 +1,12 @@
 """Parsing of a compiled program. Compiling for a TPU takes too long for a test."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops.backends import use_forms
+from tests.helpers.experiments import experiment
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "tpu_cycles.py"
 
@@ -47,12 +46,8 @@ class Compiled:
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("tpu_cycles", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tpu_cycles"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["tpu_cycles"]
+    with experiment("tpu_cycles") as module:
+        yield module
 
 
 @pytest.fixture
