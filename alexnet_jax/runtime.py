@@ -1,4 +1,4 @@
-"""Settings that JAX reads when its backend starts: XLA's CPU flags, virtual devices and the compilation cache.
+"""Settings that JAX reads when its backend starts: XLA's CPU flags, threads, virtual devices, the compilation cache.
 
 This module does not import JAX unless virtual devices are requested.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -74,8 +75,30 @@ def use_virtual_devices() -> None:
     """
     import jax
 
-    os.environ.setdefault("NPROC", str(max(8, os.cpu_count() or 1)))
+    os.environ.setdefault("NPROC", str(max(8, usable_cores())))
     jax.config.update("jax_num_cpu_devices", 2)
+
+
+def cpu_threads() -> int:
+    """The number of threads that XLA uses on a CPU.
+
+    XLA divides sums among its threads, so the rounding errors of a run depend on it, and not on the number of cores.
+    """
+    set_by_user = os.environ.get("NPROC", "")
+    return int(set_by_user) if set_by_user.isdecimal() else usable_cores()
+
+
+def usable_cores() -> int:
+    """The number of cores that the operating system lets this process use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's model name, if the system knows it."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def use_compile_cache() -> None:

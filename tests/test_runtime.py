@@ -86,6 +86,12 @@ def test_tune_cpu_keeps_freed_memory():
     assert page_faults("plain") - page_faults("tuned") > 0.5 * allocated / os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.parametrize("nproc", ["12", "", "many"])
+def test_cpu_threads_follows_nproc_as_xla_does(monkeypatch, nproc):
+    monkeypatch.setenv("NPROC", nproc)
+    assert runtime.cpu_threads() == (12 if nproc == "12" else runtime.usable_cores())
+
+
 @pytest.fixture
 def users_cache(tmp_path, monkeypatch):
     """The cache directory of a user who has set none of JAX's variables."""

@@ -7,7 +7,6 @@ import math
 import os
 import platform
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +15,7 @@ from jaxlib import version as jaxlib_version
 
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
 from alexnet_jax.config import Dtype
+from alexnet_jax.runtime import processor, usable_cores
 
 MATMUL_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
 """Rows, inner size and columns of the products. The best rate among them is the machine's peak."""
@@ -24,8 +24,8 @@ MATMUL_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
 def describe_machine() -> dict[str, Any]:
     """Processor, cores, load of the last minute, devices, versions and date."""
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor(),
+        "cores": usable_cores(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "devices": [device.device_kind for device in jax.devices()],
         "python": platform.python_version(),
@@ -33,14 +33,6 @@ def describe_machine() -> dict[str, Any]:
         "jaxlib": jaxlib_version.__version__,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-
-
-def _processor() -> str:
-    """The processor's model name, if the system knows it."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def matmul_contenders(dtype: Dtype) -> dict[Task, Contender]:

@@ -20,9 +20,20 @@ def install(monkeypatch):
     return lambda versions: monkeypatch.setattr(run_directory, "installed_versions", lambda: versions)
 
 
-def test_the_installed_versions_are_those_of_python_and_the_packages():
-    assert set(installed_versions()) == {"python", *PACKAGES}
-    assert all(version[0].isdigit() for version in installed_versions().values())
+def test_the_installed_versions_are_those_of_python_and_the_packages_with_processor_and_threads(monkeypatch):
+    monkeypatch.setenv("NPROC", "12")
+    versions = installed_versions()
+    assert set(versions) == {"python", *PACKAGES, "processor", "cpu_threads"}
+    assert all(versions[name][0].isdigit() for name in ("python", *PACKAGES))
+    assert versions["processor"]
+    assert versions["cpu_threads"] == "12"
+
+
+def test_a_change_of_the_number_of_threads_is_named_with_the_remedy():
+    line = describe_change(NEW | {"cpu_threads": "8"}, NEW | {"cpu_threads": "64"})
+    assert line.startswith("the run used 8 CPU threads, now 64: its results may differ")
+    assert line.endswith("NPROC=8 keeps its number of threads")
+    assert describe_change(NEW, NEW | {"cpu_threads": "64"}) is None  # recorded by an earlier release
 
 
 def test_a_change_is_one_line_that_names_what_changed():
