@@ -122,7 +122,7 @@ class OwnNet:
             }
 
     def _compile_once(self, layout: Layout) -> float:
-        return seconds_of(layout.compile_train_step, self._state, self.batch, self._key)
+        return seconds_of(layout.compile_train_steps, self._state, self.batch, self._key, [1])
 
 
 @contextlib.contextmanager

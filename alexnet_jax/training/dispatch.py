@@ -1,4 +1,4 @@
-"""Groups batches into dispatches, and decides what is due after a step."""
+"""Groups batches into dispatches, and decides what is due after each of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from alexnet_jax.data.source import Example, Source
 def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tuple[int, list[Example]]]:
     """Groups the batches of the steps from ``start`` to the end of the run.
 
+    Groups start at multiples of ``config.steps_per_dispatch`` within an epoch, and the last one of an epoch may be
+    shorter. So the groups, and with them the parameters bit for bit, do not depend on the length of the run or on what
+    is due between its steps.
+
     Args:
         source: the training images.
-        config: the run. A group has up to ``config.steps_per_dispatch`` batches.
+        config: the run.
         start: the number of steps taken so far.
 
     Yields:
@@ -23,37 +27,53 @@ def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tupl
     """
     batches = training_batches(source, config.batch_size, config.seed, start)
     step = start
+    for size in _group_sizes(config, start):
+        step += size
+        yield step, list(islice(batches, size))
+
+
+def distinct_group_sizes(config: TrainConfig, start: int) -> set[int]:
+    """The sizes of the groups of ``dispatches``. Each is compiled separately."""
+    two_epochs = 2 * config.steps_per_epoch  # the rest of the epoch of ``start``, and a whole one
+    return set(islice(_group_sizes(config, start), two_epochs))
+
+
+def _group_sizes(config: TrainConfig, start: int) -> Iterator[int]:
+    size, epoch = config.steps_per_dispatch, config.steps_per_epoch
+    step = start
     while step < config.steps:
-        group = list(islice(batches, _group_size(config, step)))
-        step += len(group)
-        yield step, group
-
-
-def _group_size(config: TrainConfig, step: int) -> int:
-    """``config.steps_per_dispatch``, or 1 if something is due before that many steps after ``step``.
-
-    Larger groups start at multiples of their size, so that a resumed run groups its steps like an uninterrupted one.
-    """
-    size = config.steps_per_dispatch
-    periods = (config.log_every, config.checkpoint_every, _evaluation_period(config))
-    due = min(config.steps, *(step + period - step % period for period in periods))
-    return size if step % size == 0 and step + size <= due else 1
+        done = step % epoch
+        count = min(size - done % size, epoch - done)
+        yield count
+        step += count
 
 
 def evaluates_after(config: TrainConfig, step: int) -> bool:
-    """Whether the run evaluates after ``step`` steps."""
-    return step % _evaluation_period(config) == 0 or step == config.steps
+    """Whether the run evaluates after ``step`` steps: every ``config.evaluate_every`` epochs, and at its end."""
+    return observes_after(config, step) or step == config.steps
 
 
-def saves_after(config: TrainConfig, step: int) -> bool:
-    """Whether the run saves a checkpoint after ``step`` steps: also after each evaluation."""
-    return evaluates_after(config, step) or step % config.checkpoint_every == 0
+def observes_after(config: TrainConfig, step: int) -> bool:
+    """Whether the rule "plateau" observes the evaluation after ``step`` steps.
+
+    It ignores one at the end of the run between two regular ones, because a longer run does not have it.
+    """
+    return step % (config.evaluate_every * config.steps_per_epoch) == 0
 
 
-def logs_after(config: TrainConfig, step: int) -> bool:
-    """Whether the run writes a row of training metrics after ``step`` steps: also before each checkpoint."""
-    return saves_after(config, step) or step % config.log_every == 0
+def saves_after(config: TrainConfig, before: int, step: int) -> bool:
+    """Whether the run saves a checkpoint after the group of steps from ``before`` to ``step``.
+
+    It does so where an evaluation is due, and at the end of the first group that reaches a multiple of
+    ``config.checkpoint_every``.
+    """
+    return evaluates_after(config, step) or _passes(config.checkpoint_every, before, step)
 
 
-def _evaluation_period(config: TrainConfig) -> int:
-    return config.evaluate_every * config.steps_per_epoch
+def logs_after(config: TrainConfig, before: int, step: int) -> bool:
+    """Whether the run writes a row of training metrics after a group of steps: also before each checkpoint."""
+    return saves_after(config, before, step) or _passes(config.log_every, before, step)
+
+
+def _passes(period: int, before: int, step: int) -> bool:
+    return step // period > before // period

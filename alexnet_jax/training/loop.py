@@ -18,7 +18,7 @@ from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.checkpoint import Checkpoints, tree_digest
-from alexnet_jax.training.dispatch import dispatches, evaluates_after, logs_after, saves_after
+from alexnet_jax.training.dispatch import dispatches, distinct_group_sizes, evaluates_after, logs_after, saves_after
 from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.parallel import Layout, choose_layout
@@ -116,8 +116,9 @@ class _Loop:
         _, key = run_keys(config)
         pace = Pace()
         for step, batches in pace.watch(dispatches(self.data.train, config, start)):
-            if step - len(batches) == start:
-                self.layout.compile_train_step(state, batches[0], key)
+            before = step - len(batches)
+            if before == start:
+                self.layout.compile_train_steps(state, batches[0], key, distinct_group_sizes(config, start))
                 pace.restart()
                 if self.stop.signal is not None:  # nothing to save
                     return state
@@ -127,10 +128,10 @@ class _Loop:
             self.log.add(metrics)
             self.display.advance(step)
             is_stopped = self.stop.signal is not None  # read once, because a signal may arrive at any moment
-            if is_stopped or logs_after(config, step):
+            if is_stopped or logs_after(config, before, step):
                 self.log.write_training_row(step, pace)
                 pace.restart()
-            if is_stopped or saves_after(config, step):
+            if is_stopped or saves_after(config, before, step):
                 state = self._save(state, step)
                 pace.restart()
             if is_stopped:

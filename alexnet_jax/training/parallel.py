@@ -7,7 +7,7 @@ devices, an array (..., features) is stored as (..., 2, features / 2) and mapped
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -74,12 +74,11 @@ class Layout(ABC):
         """``steps.predict_step`` of a placed ``state``."""
         return self._run(predict_step, state, images, views=views)
 
-    def compile_train_step(self, state: TrainState, batch: Batch, key: PRNGKeyArray) -> None:
-        """Compiles the training steps of a run ahead of time, for arguments like these. Runs nothing."""
-        self._function(train_step, state, 2, updates=True).lower(state, batch, key).compile()
-        if self.config.steps_per_dispatch > 1:
-            batches = _stack([batch] * self.config.steps_per_dispatch)
-            self._function(train_steps, state, 2, updates=True).lower(state, batches, key).compile()
+    def compile_train_steps(self, state: TrainState, batch: Batch, key: PRNGKeyArray, counts: Iterable[int]) -> None:
+        """Compiles ``train_steps`` ahead of time, for these numbers of batches like ``batch``. Runs nothing."""
+        for count in counts:
+            step, batches = (train_step, batch) if count == 1 else (train_steps, _stack([batch] * count))
+            self._function(step, state, 2, updates=True).lower(state, batches, key).compile()
 
     def compile_eval_step(self, state: TrainState, batch: Batch, views: Views) -> None:
         """Compiles ``eval_step`` ahead of time, for arguments like these. Runs nothing."""

@@ -1,31 +1,48 @@
+import dataclasses
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from alexnet_jax.config import DataConfig
-from alexnet_jax.training.dispatch import dispatches, evaluates_after, logs_after, saves_after
+from alexnet_jax.training.dispatch import (
+    dispatches,
+    distinct_group_sizes,
+    evaluates_after,
+    logs_after,
+    observes_after,
+    saves_after,
+)
 from tests.helpers.nets import tiny_config
 from tests.helpers.sources import Examples
 
-SOURCE = Examples([{"image": np.full((72, 72, 3), index, np.uint8), "label": np.int32(index)} for index in range(24)])
+SOURCE = Examples([{"image": np.full((72, 72, 3), index, np.uint8), "label": np.int32(index)} for index in range(28)])
 
 
-def config_of(steps_per_dispatch):
-    """Twelve steps, an evaluation every six, a checkpoint every four, a row of metrics every three."""
-    return tiny_config(
-        data=DataConfig(image_size=72, train_examples=24),
-        batch_size=4,
-        epochs=2,
-        log_every=3,
-        checkpoint_every=4,
-        steps_per_dispatch=steps_per_dispatch,
-    )
+def config_of(steps_per_dispatch, **changes):
+    """Two epochs of seven steps, a checkpoint every four steps, a row of metrics every three."""
+    changes = {"epochs": 2, "log_every": 3, "checkpoint_every": 4} | changes
+    data = DataConfig(image_size=72, train_examples=28)
+    return tiny_config(data=data, batch_size=4, steps_per_dispatch=steps_per_dispatch, **changes)
+
+
+def steps_of(config, start=0):
+    return [step for step, _ in dispatches(SOURCE, config, start)]
 
 
 @pytest.mark.parametrize(
-    ("size", "groups"), [(1, [1] * 12), (2, [2, 1, 1, 2, 2, 1, 1, 2]), (3, [3, 1, 1, 1, 1, 1, 1, 3])]
+    ("size", "groups"), [(1, [1] * 14), (2, [2, 2, 2, 1] * 2), (3, [3, 3, 1] * 2), (7, [7, 7]), (100, [7, 7])]
 )
-def test_steps_are_grouped_unless_something_is_due_between_them(size, groups):
-    assert [len(batches) for _, batches in dispatches(SOURCE, config_of(size), 0)] == groups
+def test_groups_start_at_multiples_of_their_size_and_end_with_the_epoch(size, groups):
+    config = config_of(size)
+    assert [len(batches) for _, batches in dispatches(SOURCE, config, 0)] == groups
+    assert distinct_group_sizes(config, 0) == set(groups)
+
+
+def test_groups_do_not_depend_on_what_is_due_or_on_the_length_of_the_run():
+    changes = [{"log_every": 1}, {"checkpoint_every": 1}, {"evaluate_every": 2}, {"epochs": 5}]
+    for config in (config_of(3, **change) for change in changes):
+        assert steps_of(config)[:6] == steps_of(config_of(3)) == [3, 6, 7, 10, 13, 14]
 
 
 def test_groups_hold_the_batches_of_single_steps():
@@ -35,17 +52,34 @@ def test_groups_hold_the_batches_of_single_steps():
     np.testing.assert_array_equal(labels(2), labels(1))
 
 
-def test_a_resumed_run_groups_its_steps_as_an_uninterrupted_one():
-    steps = [step for step, _ in dispatches(SOURCE, config_of(2), 0)]
-    for start in (2, 3, 4, 8):
-        assert [step for step, _ in dispatches(SOURCE, config_of(2), start)] == [step for step in steps if step > start]
-    assert [step for step, _ in dispatches(SOURCE, config_of(2), 7)][:2] == [8, 9]
+@pytest.mark.parametrize("start", [0, 3, 6, 7, 10])
+def test_a_resumed_run_groups_its_steps_as_an_uninterrupted_one(start):
+    assert steps_of(config_of(3), start) == [step for step in steps_of(config_of(3)) if step > start]
 
 
-def test_what_is_due_after_a_step():
-    config = config_of(1)
-    due = {
-        test: [step for step in range(1, 13) if test(config, step)]
-        for test in (evaluates_after, saves_after, logs_after)
-    }
-    assert due == {evaluates_after: [6, 12], saves_after: [4, 6, 8, 12], logs_after: [3, 4, 6, 8, 9, 12]}
+def test_a_checkpoint_between_two_groups_is_resumed_with_a_short_group():
+    assert steps_of(config_of(3), 5)[:3] == [6, 7, 10]
+    assert distinct_group_sizes(config_of(3), 5) == {1, 3}
+    assert distinct_group_sizes(config_of(4), 10) == {1, 3}
+
+
+@pytest.mark.parametrize(
+    ("size", "saved", "logged"), [(1, [4, 7, 8, 12, 14], [3, 4, 6, 7, 8, 9, 12, 14]), (3, [6, 7, 10, 13, 14], None)]
+)
+def test_rows_and_checkpoints_are_due_at_the_next_end_of_a_group(size, saved, logged):
+    config = config_of(size)
+    ends = [0, *steps_of(config)]
+
+    def after(test):
+        return [step for before, step in pairwise(ends) if test(config, before, step)]
+
+    assert after(saves_after) == saved
+    assert after(logs_after) == (logged or ends[1:])
+
+
+def test_the_last_evaluation_is_observed_only_if_a_longer_run_has_it():
+    config = config_of(1, epochs=5, evaluate_every=2)
+    epochs = range(7, 36, 7)
+    assert [step for step in range(1, 36) if evaluates_after(config, step)] == [14, 28, 35]
+    assert [step for step in epochs if observes_after(config, step)] == [14, 28]
+    assert observes_after(dataclasses.replace(config, epochs=6), 42)
