@@ -90,7 +90,7 @@ def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
     from alexnet_jax.data.folder import is_image_folder
 
     if parsed.dataset is not None:
-        own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, test_split=parsed.split)
+        own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, resize=own.resize, test_split=parsed.split)
         if not is_image_folder(parsed.dataset):  # a folder takes its class names from its training images
             own = replace(own, train_split=parsed.split)
     elif parsed.split not in ("test", "validation", "train"):

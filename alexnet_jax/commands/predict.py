@@ -101,7 +101,7 @@ def _decode(files: list[Path], config: TrainConfig, problems: _Problems) -> tupl
     readable, images = [], []
     for file in files:
         try:
-            images.append(decode_image(file, config.data.image_size, config.model.channels))
+            images.append(decode_image(file, config.data.image_size, config.model.channels, config.data.resize))
             readable.append(file)
         except AlexNetError as error:
             problems.report(error)

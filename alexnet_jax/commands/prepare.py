@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.config import DataConfig
+from alexnet_jax.config import DataConfig, Resize
 from alexnet_jax.console.progress import PreparationDisplay, say, say_verbatim
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
@@ -38,10 +38,13 @@ class Output:
     data_dir: Path
     """The directory in which to make a directory for the data set."""
     name: str | None = None
-    """The name of the data set. Default: the source's name and the image size, with `_raw` for raw pixels and
-    `_validation` with --validation_only."""
+    """The name of the data set. Default: the source's name and the image size, with `_squash` for --resize squash,
+    `_raw` for raw pixels and `_validation` with --validation_only."""
     image_size: int = 256
-    """Side of the stored images in pixels. The shorter side is scaled to it, and the centre is cropped."""
+    """Side of the stored images in pixels."""
+    resize: Resize = "crop"
+    """crop: scale the shorter side, and crop the central square, as the paper did. squash: scale both sides, which
+    changes the proportions, as Caffe did."""
     encoding: Literal["jpeg", "raw"] = "jpeg"
     """JPEG, or raw pixels, which are about five times as large and need no decoding."""
     quality: int = 95
@@ -101,7 +104,7 @@ def main(arguments: list[str]) -> int:
     """Prepares a data set, and prints what was written, what was damaged, and the next command."""
     warnings.filterwarnings("ignore", module="PIL")  # about odd metadata in photos with intact pixels
     parsed: Imagenet2012 | Folder | Tfds = parse(PrepareArguments, arguments, "prepare")  # type: ignore[arg-type]
-    recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality)
+    recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality, parsed.resize)
     source_name, collection = _collect(parsed)
     name = parsed.name or _default_name(parsed, recipe, source_name)
     data_dir = parsed.data_dir.expanduser()
@@ -123,14 +126,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _default_name(parsed: Output, recipe: Recipe, source_name: str) -> str:
-    name = f"{source_name}_{recipe.image_size}" + ("_raw" if recipe.encoding == "raw" else "")
+    suffixes = ("_squash" if recipe.resize == "squash" else "") + ("_raw" if recipe.encoding == "raw" else "")
+    name = f"{source_name}_{recipe.image_size}{suffixes}"
     return f"{name}_validation" if isinstance(parsed, Imagenet2012) and parsed.validation_only else name
 
 
 def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
     """The name of the source, and its images."""
     if isinstance(parsed, Imagenet2012):
-        collection = collect_imagenet2012(parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.validation_only)
+        collection = collect_imagenet2012(
+            parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.validation_only, parsed.resize
+        )
         return "imagenet2012", collection
     if isinstance(parsed, Folder):
         if not parsed.source.is_dir():
@@ -138,6 +144,7 @@ def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
         config = DataConfig(
             dataset=os.fspath(parsed.source.resolve()),
             image_size=parsed.image_size,
+            resize=parsed.resize,
             test_fraction=parsed.test_fraction,
             validation_fraction=parsed.validation_fraction,
             split_seed=parsed.split_seed,
@@ -147,6 +154,7 @@ def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
             dataset=parsed.dataset,
             data_dir=parsed.source,
             image_size=parsed.image_size,
+            resize=parsed.resize,
             train_split=parsed.train_split,
             test_split=parsed.test_split,
             validation_split=parsed.validation_split,

@@ -37,6 +37,7 @@ class Trained:
         """
         for name, ours, theirs in (
             ("data.image_size", self.config.data.image_size, other.data.image_size),
+            ("data.resize", self.config.data.resize, other.data.resize),
             ("model.channels", self.config.model.channels, other.model.channels),
             ("model.classes", self.config.model.classes, other.model.classes),
         ):

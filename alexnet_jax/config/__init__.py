@@ -15,7 +15,15 @@ from alexnet_jax.config.model import (
     Operation,
     SpatialResponseNorm,
 )
-from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, OptimizerConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.config.run import (
+    AugmentConfig,
+    DataConfig,
+    Dtype,
+    OptimizerConfig,
+    Resize,
+    ScheduleConfig,
+    TrainConfig,
+)
 
 __all__ = [
     "AugmentConfig",
@@ -30,6 +38,7 @@ __all__ = [
     "ModelConfig",
     "Operation",
     "OptimizerConfig",
+    "Resize",
     "ScheduleConfig",
     "SpatialResponseNorm",
     "TrainConfig",

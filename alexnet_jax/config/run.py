@@ -10,6 +10,9 @@ from alexnet_jax.config.checks import check, check_fields, check_fraction, check
 from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.errors import UsageError
 
+Resize = Literal["crop", "squash"]
+"""How an image of any size becomes a square."""
+
 Dtype = Literal["float32", "bfloat16"]
 """The dtypes that a net can compute in."""
 
@@ -25,7 +28,10 @@ class DataConfig:
     data_dir: str | None = None
     """Directory of TFDS data sets. None looks in the package, then in TFDS's default directory."""
     image_size: int = 32
-    """Side in pixels of stored images. Images of another size are resized to this shorter side and centre-cropped."""
+    """Side in pixels of stored images. Images of another size are resized."""
+    resize: Resize = "crop"
+    """crop: scale the shorter side, and crop the central square (paper, section 2). squash: scale both sides, which
+    changes the proportions, as Caffe's preparation of ImageNet does. Both are bicubic."""
     train_split: str = "train"
     """The training split of a TFDS data set, or the subfolder with the training images."""
     test_split: str = "test"

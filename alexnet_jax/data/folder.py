@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alexnet_jax.config import DataConfig
+from alexnet_jax.config import DataConfig, Resize
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.source import DataSet, Example, Source, hold_out
 from alexnet_jax.data.synsets import readable_names
@@ -32,13 +32,14 @@ class FolderSource(Source):
     labels: tuple[int, ...]
     size: int
     channels: int
+    resize: Resize
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Example:
         try:
-            image = decode_image(self.files[index], self.size, self.channels)
+            image = decode_image(self.files[index], self.size, self.channels, self.resize)
         except UnreadableImageError as error:
             prepare = command("prepare", "folder", "--source", self.root, "--data_dir", "DIRECTORY")
             remedy = f"remove or replace it, or leave all damaged images out with `{prepare}`"
@@ -90,7 +91,7 @@ def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
         folders = [root]
 
     listings = [_list_files(folder, class_names) for folder in folders]
-    sources = [_source(root, listing, config.image_size, channels) for listing in listings]
+    sources = [_source(root, listing, config, channels) for listing in listings]
     notes = tuple(_notes(root, listings))
     names = readable_names(class_names)
     if has_splits:
@@ -138,13 +139,13 @@ def _is_other_file(entry: Path) -> bool:
     return entry.suffix.lower() not in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
 
 
-def _source(root: Path, listing: _Listing, size: int, channels: int) -> FolderSource:
+def _source(root: Path, listing: _Listing, config: DataConfig, channels: int) -> FolderSource:
     if not listing.images:
         raise AlexNetError(
             f"{listing.folder}: its class folders have no images; put files ending in {_SUFFIXES_TEXT} there"
         )
     files, labels = zip(*listing.images, strict=True)
-    return FolderSource(root, listing.folder, files, labels, size, channels)
+    return FolderSource(root, listing.folder, files, labels, config.image_size, channels, config.resize)
 
 
 def _notes(root: Path, listings: list[_Listing]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import simplejpeg
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from alexnet_jax.config import Resize
 from alexnet_jax.errors import AlexNetError, first_line
 
 _JPEG = b"\xff\xd8\xff"
@@ -31,13 +32,17 @@ class UnreadableImageError(AlexNetError):
         self.reason = reason
 
 
-def decode_image(encoded: bytes | Path, size: int, channels: int) -> UInt8[np.ndarray, "size size channels"]:
-    """Decodes an image, scales its shorter side to ``size`` and crops the central square (paper, section 2).
+def decode_image(
+    encoded: bytes | Path, size: int, channels: int, resize: Resize = "crop"
+) -> UInt8[np.ndarray, "size size channels"]:
+    """Decodes an image and resizes it to a square, with antialiased bicubic interpolation.
 
     Args:
         encoded: a file, or its content, in any format that Pillow reads.
         size: side of the result in pixels.
         channels: 3 converts to RGB, 1 to grey.
+        resize: ``crop`` scales the shorter side to ``size`` and crops the central square (paper, section 2);
+            ``squash`` scales both sides to ``size``.
 
     Raises:
         UnreadableImageError: it is not an image, or it is damaged.
@@ -46,13 +51,13 @@ def decode_image(encoded: bytes | Path, size: int, channels: int) -> UInt8[np.nd
         content = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
         pixels = _decode_plain_jpeg(content) if channels == 3 else None
         if pixels is not None:
-            return fit_pixels(pixels, size, channels)
+            return fit_pixels(pixels, size, channels, resize)
         with Image.open(io.BytesIO(content)) as opened:
             image = ImageOps.exif_transpose(opened).convert(_mode(channels))
     except Exception as error:  # Pillow's parsers raise many types, such as struct.error for damaged EXIF
         where = "a record of the data set" if isinstance(encoded, bytes) else str(encoded)
         raise UnreadableImageError(where, _reason(error)) from error
-    return _fit(image, size, channels)
+    return _fit(image, size, channels, resize)
 
 
 def _decode_plain_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
@@ -72,22 +77,23 @@ def _decode_plain_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"] | 
 
 
 def fit_pixels(
-    pixels: UInt8[np.ndarray, "height width stored_channels"], size: int, channels: int
+    pixels: UInt8[np.ndarray, "height width stored_channels"], size: int, channels: int, resize: Resize = "crop"
 ) -> UInt8[np.ndarray, "size size channels"]:
     """``decode_image`` for decoded pixels, grey or RGB."""
     if pixels.shape == (size, size, channels):
         return pixels
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
-    return _fit(image.convert(_mode(channels)), size, channels)
+    return _fit(image.convert(_mode(channels)), size, channels, resize)
 
 
 def _mode(channels: int) -> str:
     return "L" if channels == 1 else "RGB"
 
 
-def _fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
+def _fit(image: Image.Image, size: int, channels: int, resize: Resize) -> np.ndarray:
     if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+        fit = ImageOps.fit if resize == "crop" else Image.Image.resize
+        image = fit(image, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(image, np.uint8).reshape(size, size, channels)
 
 

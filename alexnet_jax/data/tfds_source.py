@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_jax.config import DataConfig
+from alexnet_jax.config import DataConfig, Resize
 from alexnet_jax.data.images import decode_image, fit_pixels
 from alexnet_jax.data.records import Records, find_features
 from alexnet_jax.data.source import DataSet, Example, Source
@@ -28,6 +28,7 @@ class TfdsSource(Source):
     records: Records
     size: int
     channels: int
+    resize: Resize
     where: Path
 
     def __len__(self) -> int:
@@ -36,9 +37,9 @@ class TfdsSource(Source):
     def __getitem__(self, index: int) -> Example:
         stored, label = self.records[index]
         if isinstance(stored, bytes):
-            image = decode_image(stored, self.size, self.channels)
+            image = decode_image(stored, self.size, self.channels, self.resize)
         else:
-            image = fit_pixels(stored, self.size, self.channels)
+            image = fit_pixels(stored, self.size, self.channels, self.resize)
         return {"image": image, "label": np.int32(label)}
 
     @property
@@ -133,7 +134,7 @@ def open_tfds(directory: Path, config: DataConfig, channels: int) -> DataSet:
     image_key, label_key = find_features(builder.info.features, directory)
 
     def read(split: str) -> TfdsSource:
-        return _open_split(builder, split, image_key, label_key, config.image_size, channels)
+        return _open_split(builder, split, (image_key, label_key), config, channels)
 
     return DataSet(
         train=read(config.train_split),
@@ -144,12 +145,13 @@ def open_tfds(directory: Path, config: DataConfig, channels: int) -> DataSet:
     )
 
 
-def _open_split(builder: Any, split: str, image_key: str, label_key: str, size: int, channels: int) -> TfdsSource:
+def _open_split(builder: Any, split: str, keys: tuple[str, str], config: DataConfig, channels: int) -> TfdsSource:
     if split.partition("[")[0] not in builder.info.splits:
         raise unknown_name(f"split of {builder.info.full_name}", split, builder.info.splits)
     directory = Path(builder.data_dir)
     try:
-        source = TfdsSource(split, Records(builder, split, image_key, label_key), size, channels, directory)
+        records = Records(builder, split, *keys)
+        source = TfdsSource(split, records, config.image_size, channels, config.resize, directory)
         source[len(source) - 1]  # reads the file's index, and the last record
     except AlexNetError:
         raise

@@ -38,7 +38,9 @@ def read_caffe_weights(path: Path, model: ModelConfig | None, mean: Path | None 
     if net.image_size is not None:
         model = replace(model, image_size=net.image_size)
     statistics = caffe_statistics(None if mean is None else read_mean(mean))
-    return weights_of_another_program(imagenet_caffe(), model, layers, statistics, is_bgr=True)
+    recipe = imagenet_caffe()
+    recipe = replace(recipe, data=replace(recipe.data, resize="squash"))
+    return weights_of_another_program(recipe, model, layers, statistics, is_bgr=True)
 
 
 def _layers(net: CaffeNet) -> Layers:

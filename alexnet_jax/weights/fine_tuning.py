@@ -19,7 +19,7 @@ from alexnet_jax.weights.weights import Weights
 
 
 def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
-    """``config`` with the net, the stored image size and the normalisation of pixels of ``weights``."""
+    """``config`` with the net, the stored images and the normalisation of pixels of ``weights``."""
     source = weights.config
     augment = replace(
         config.augment,
@@ -27,7 +27,7 @@ def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
         mean_crop=source.augment.mean_crop,
         divide_by_stddev=source.augment.divide_by_stddev,
     )
-    data = replace(config.data, image_size=source.data.image_size)
+    data = replace(config.data, image_size=source.data.image_size, resize=source.data.resize)
     return replace(config, model=source.model, data=data, augment=augment)
 
 

@@ -85,6 +85,16 @@ def test_a_caffemodel_needs_no_conversion(place):
     assert "train, center, step 0, 16 images\ntop-1 error" in output
 
 
+def test_a_caffemodel_reads_squashed_images(place):
+    rng = np.random.default_rng(0)
+    wide = Image.fromarray(rng.integers(0, 256, (80, 160, 3), dtype=np.uint8))
+    wide.save(place / "wide.png")
+    size = read_weights(Path(CAFFE)).config.data.image_size
+    wide.resize((size, size), Image.Resampling.BICUBIC).save(place / "squashed.png")
+    of_wide, of_squashed = (succeed("predict", CAFFE, f"{name}.png", cwd=place) for name in ("wide", "squashed"))
+    assert of_wide.replace("wide", "squashed") == of_squashed
+
+
 def test_evaluate_refuses_other_classes(place):
     (place / "others" / "cat").mkdir(parents=True)
     (place / "others" / "dog").mkdir()

@@ -43,6 +43,18 @@ def test_decode_scales_the_shorter_side_and_crops_the_centre():
     assert decode_image(encode(Image.fromarray(pixels), "PNG"), 20, 3)[1:-1, 1:-1].min() == 255
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_decode_squash_scales_both_sides(kind, channels):
+    """The left quarter of the photo stays the left quarter."""
+    pixels = np.zeros((40, 80, 3), np.uint8)
+    pixels[:, :20] = 255
+    found = decode_image(encode(Image.fromarray(pixels), kind), 20, channels, "squash")
+    assert found.shape == (20, 20, channels)
+    assert found[:, :4].min() > 240
+    assert found[:, 6:].max() < 15
+
+
 def test_decode_keeps_images_of_the_right_size():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     np.testing.assert_array_equal(decode_image(encode(Image.fromarray(pixels), "PNG"), 32, 3), pixels)

@@ -61,6 +61,24 @@ def test_the_official_tars_are_prepared_as_a_data_set(tmp_path, recipe):
         assert records[index]["file_name"] == name.encode()
 
 
+def test_squashed_images_keep_their_edges(tmp_path):
+    images = write_imagenet(tmp_path / "tars")
+    squashed = collect_imagenet2012(tmp_path / "tars", SIZE, 5, resize="squash")
+    prepare(squashed, dataclasses.replace(RAW, resize="squash"), tmp_path, "set")
+    first = decode_image(next(iter(images.values())), SIZE, 3, "squash")
+    np.testing.assert_array_equal(opened(tmp_path).train[0]["image"], first)
+    with pytest.raises(UsageError, match="resize was squash and is now crop"):
+        prepare(squashed, RAW, tmp_path, "set")
+
+
+def test_a_journal_without_resize_is_one_of_cropped_images(tmp_path, imagenet):
+    journal = prepare(collect(imagenet), RAW, tmp_path, "set")
+    content = json.loads(journal.path.read_text())
+    del content["plan"]["resize"]
+    journal.path.write_text(json.dumps(content))
+    assert prepare(collect(imagenet), RAW, tmp_path, "set").finished
+
+
 def test_classes_have_names_and_the_label_order_of_tfds(tmp_path, imagenet):
     import tensorflow_datasets as tfds
 

@@ -45,6 +45,7 @@ def test_every_format_of_a_caffemodel_loads(suffix):
     weights = alexnet_jax.load_weights(f"{CAFFE}{suffix}")
     model = tiny("caffe_alexnet")
     assert structure(weights.config.model) == structure(model)
+    assert weights.config.data.resize == "squash"
     assert alexnet_jax.load_weights(f"{CAFFE}{suffix}", "caffe_alexnet").config == weights.config
     assert_same(weights.params, draw("caffe_alexnet", model, seed=1, batch=6)[0])
 

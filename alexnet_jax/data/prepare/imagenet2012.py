@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import numpy as np
+
+from alexnet_jax.config import Resize
 from alexnet_jax.data.images import decode_image
 from alexnet_jax.data.prepare.collection import Collection, Item, Portion, fingerprint
 from alexnet_jax.data.source import Example
@@ -26,7 +29,7 @@ _MOST_NAMED = 5
 
 
 def collect_imagenet2012(
-    source: Path, image_size: int, images_per_shard: int, validation_only: bool = False
+    source: Path, image_size: int, images_per_shard: int, validation_only: bool = False, resize: Resize = "crop"
 ) -> Collection:
     """The training and validation images of the tars, with the labels of TFDS's imagenet2012.
 
@@ -37,6 +40,7 @@ def collect_imagenet2012(
         image_size: side of the decoded images in pixels.
         images_per_shard: the approximate number of images in a shard.
         validation_only: whether to leave out the training images. Their tar is then not needed.
+        resize: how images become squares (``decode_image``).
 
     Raises:
         AlexNetError: a tar is missing, truncated, or not the official one.
@@ -47,14 +51,15 @@ def collect_imagenet2012(
     validation = _existing(source / VALIDATION_TAR)
     validation_images = _validation_images(validation)
     labels = {synset: label for label, synset in enumerate(synsets)}
+    decode = partial(decode_image, size=image_size, channels=3, resize=resize)
     validation_labels = [labels[synset] for synset in _tfds_lines("validation_labels.txt")]
 
     def train_items(tars: list[tarfile.TarInfo]) -> Iterator[Item]:
-        return _train_items(train, tars, labels, image_size)
+        return _train_items(train, tars, labels, decode)
 
     def validation_items(images: list[_Image]) -> Iterator[Item]:
         for name, number, offset, size in images:
-            yield Item(name, partial(_read, validation, offset, size, validation_labels[number - 1], image_size))
+            yield Item(name, partial(_read, validation, offset, size, validation_labels[number - 1], decode))
 
     splits = {
         "train": tuple(
@@ -80,6 +85,8 @@ def collect_imagenet2012(
         homepage="https://image-net.org/",
     )
 
+
+_Decode = Callable[[bytes], np.ndarray]
 
 _Image = tuple[str, int, int, int]
 """Name, number, offset in the tar, and size in bytes."""
@@ -154,7 +161,7 @@ def _members(file: IO[bytes], where: str) -> Iterator[tarfile.TarInfo]:
         raise AlexNetError(f"{where}: truncated or damaged at byte {tar.offset:,}; download it again")
 
 
-def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int], image_size: int) -> Iterator[Item]:
+def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int], decode: _Decode) -> Iterator[Item]:
     with tarfile.open(train, "r:") as outer:
         for tar in tars:
             synset = PurePosixPath(tar.name).stem
@@ -165,13 +172,13 @@ def _train_items(train: Path, tars: list[tarfile.TarInfo], labels: dict[str, int
                 if not name.startswith(f"{synset}_"):
                     raise AlexNetError(f"{train}: {tar.name} holds {name} of another synset; download it again")
                 offset = tar.offset_data + member.offset_data
-                yield Item(name, partial(_read, train, offset, member.size, labels[synset], image_size))
+                yield Item(name, partial(_read, train, offset, member.size, labels[synset], decode))
 
 
-def _read(tar: Path, offset: int, size: int, label: int, image_size: int) -> Example:
+def _read(tar: Path, offset: int, size: int, label: int, decode: _Decode) -> Example:
     with tar.open("rb") as file:  # each thread needs its own file position
         file.seek(offset)
-        return {"image": decode_image(file.read(size), image_size, channels=3), "label": label}
+        return {"image": decode(file.read(size)), "label": label}
 
 
 def _missing_synsets(synsets: list[str], tars: list[tarfile.TarInfo]) -> list[str]:

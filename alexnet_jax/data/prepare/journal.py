@@ -14,6 +14,8 @@ from alexnet_jax.files import replace_file
 Plan = dict[str, Any]
 """Everything that determines the bytes of a data set."""
 
+_OLD_DEFAULTS: Plan = {"resize": "crop"}  # what journals of earlier versions do not name
+
 
 @dataclass(frozen=True)
 class Damaged:
@@ -70,7 +72,7 @@ class Journal:
     def _load(cls, path: Path, plan: Plan) -> Journal:
         try:
             content = json.loads(path.read_text())
-            old, images, size = content["plan"], content["images"], content["bytes"]
+            old, images, size = _OLD_DEFAULTS | content["plan"], content["images"], content["bytes"]
             damaged = {split: [Damaged(**image) for image in part] for split, part in content["damaged"].items()}
             sums = PixelSums.from_json(content["sums"]) if "sums" in content else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from alexnet_jax.config import Resize
 from alexnet_jax.errors import UsageError
 
 Encoding = Literal["jpeg", "raw"]
@@ -17,7 +18,7 @@ Encoding = Literal["jpeg", "raw"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How images are stored: the shorter side scaled to ``image_size``, the central square cropped, in RGB."""
+    """How images are stored: squares in RGB."""
 
     image_size: int = 256
     """In pixels."""
@@ -25,6 +26,8 @@ class Recipe:
     """JPEG, or raw pixels, which need no decoding."""
     quality: int = 95
     """JPEG quality, 1 to 100, as in Pillow."""
+    resize: Resize = "crop"
+    """How images become squares (``decode_image``)."""
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
