@@ -1,4 +1,4 @@
-"""Atomic writes of files."""
+"""Writes that survive a crash of the machine."""
 
 from __future__ import annotations
 
@@ -19,5 +19,26 @@ def replace_file(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        sync_directory(path.parent)
     finally:
         draft.unlink(missing_ok=True)  # after an error
+
+
+def sync_tree(root: Path) -> None:
+    """Flushes the files and directories below ``root`` to disk."""
+    for directory, _, names in os.walk(root):
+        for name in names:
+            with (Path(directory) / name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_directory(Path(directory))
+
+
+def sync_directory(directory: Path) -> None:
+    """Flushes the names of the files in ``directory`` to disk, where the system can do that."""
+    if os.name == "nt":  # cannot open a directory
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -27,7 +27,8 @@ class ConvertArguments:
     mean: Path | None = None
     """Caffe's mean image (.binaryproto). Without it, Caffe's usual channel means are subtracted."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
+    some."""
 
 
 def main(arguments: list[str]) -> int:

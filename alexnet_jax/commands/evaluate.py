@@ -25,8 +25,8 @@ class EvaluateArguments:
     split: str = "test"
     """The split: test, validation or train of the net's own data, or any split of another --dataset."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest validation error (test error, if nothing was
-    held out)."""
+    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
+    some."""
     dataset: str | None = None
     """A data set other than the net's own, as in --data.dataset of `alexnet train`."""
     data_dir: str | None = None

@@ -29,7 +29,8 @@ class ExportArguments:
     """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
     `jax.export.deserialize` on CPU, CUDA and TPU."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
+    some."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
 

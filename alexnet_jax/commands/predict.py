@@ -33,7 +33,8 @@ class PredictArguments:
     views: Literal["center", "ten-crop"] = "center"
     """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error."""
+    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
+    some."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.runtime import use_virtual_devices
-from alexnet_jax.training.checkpoint import Which
 from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.training.run_directory import Which
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights

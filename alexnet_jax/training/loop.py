@@ -17,7 +17,8 @@ from alexnet_jax.console.tables import describe_run
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.signals import StopRequest
-from alexnet_jax.training.checkpoint import Checkpoints, tree_digest
+from alexnet_jax.training.checkpoint import tree_digest
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.dispatch import dispatches, distinct_group_sizes, evaluates_after, logs_after, saves_after
 from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.metrics_log import MetricsLog
@@ -75,8 +76,8 @@ def train(
     layout = choose_layout(config, devices)
     workdir.claim(config, data.class_names)
     say = partial(say_to, console)
-    checkpoints = Checkpoints(workdir.checkpoints, warn=say)
-    state = layout.place(restore_or_create(config, data, workdir, checkpoints, say, start_from_weights))
+    writer = CheckpointWriter(workdir.checkpoints)
+    state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights))
 
     start = int(state.step)
     say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
@@ -84,10 +85,10 @@ def train(
         Trace(profile, start, config.steps) as trace,
         StopRequest() as stop,
         Display(console, config.steps, start) as display,
+        writer,
     ):
         log = MetricsLog(config, workdir, display)
-        state = _Loop(config, data, layout, checkpoints, log, display, stop, trace).run(state)
-        checkpoints.wait()
+        state = _Loop(config, data, layout, workdir, writer, log, display, stop, trace).run(state)
     if trace.file is not None:
         say(f"trace    {trace.file}, to open at https://ui.perfetto.dev; XProf opens the directory {profile}")
     state = layout.collect(state)
@@ -104,7 +105,8 @@ class _Loop:
     config: TrainConfig
     data: DataSet
     layout: Layout
-    checkpoints: Checkpoints
+    workdir: RunDirectory
+    writer: CheckpointWriter
     log: MetricsLog
     display: Display
     stop: StopRequest
@@ -140,8 +142,7 @@ class _Loop:
 
     def _save(self, state: TrainState, step: int) -> TrainState:
         """Saves a checkpoint, after an evaluation if one is due. Returns the state with its ``plateau`` updated."""
-        error = None
         if evaluates_after(self.config, step):
-            state, error = validate(state, step, self.config, self.data, self.layout, self.log, self.display)
-        self.checkpoints.save(self.layout.collect(state), error)
+            state = validate(state, step, self.config, self.data, self.layout, self.log, self.display)
+        self.writer.save(self.layout.collect(state), keep=self.workdir.best_step())
         return state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json, config_to_json, differences
@@ -17,6 +17,9 @@ MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
 """Fields that may change when a run is resumed, because they do not change its parameters."""
 
 _MOST_NAMED = 5
+
+Which = Literal["latest", "best"]
+"""The checkpoint to read: that of the latest step, or that with the smallest validation error."""
 
 Row = dict[str, Any]
 """A row of metrics.jsonl (``alexnet_jax.training.metrics_log``)."""
@@ -49,7 +52,19 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether the run has a checkpoint. Before the first, the run cannot be resumed."""
-        return self.checkpoints.exists() and any(entry.name.isdigit() for entry in self.checkpoints.iterdir())
+        return bool(checkpoint_steps(self.checkpoints))
+
+    def best_step(self) -> int | None:
+        """The step with the smallest top-1 error on validation images, among those with a checkpoint.
+
+        None without such a step, or if the validation images are the test images: the test error chooses nothing.
+        """
+        data = self.read_config().data
+        if data.validation_split == data.test_split:
+            return None
+        steps = set(checkpoint_steps(self.checkpoints))
+        rows = [row for row in self.read_metrics() if row["split"] == "validation" and row["step"] in steps]
+        return min(rows, key=lambda row: (row["top1_error"], -row["step"]))["step"] if rows else None
 
     def read_config(self) -> TrainConfig:
         """The config of the run.
@@ -148,6 +163,12 @@ class RunDirectory:
             return json.loads(self.versions.read_text())
         except (OSError, ValueError):
             return []
+
+
+def checkpoint_steps(directory: Path) -> list[int]:
+    """The steps of the checkpoints in ``directory``, in ascending order. Unfinished checkpoints have other names."""
+    names = [entry.name for entry in directory.iterdir()] if directory.exists() else []
+    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
 
 def _short(value: Any) -> str:

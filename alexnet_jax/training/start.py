@@ -14,6 +14,7 @@ from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
 
@@ -58,7 +59,7 @@ def restore_or_create(
     config: TrainConfig,
     data: DataSet,
     workdir: RunDirectory,
-    checkpoints: Checkpoints,
+    writer: CheckpointWriter,
     say: Callable[[str], None],
     start_from_weights: StartFromWeights | None = None,
 ) -> TrainState:
@@ -69,7 +70,7 @@ def restore_or_create(
     Raises:
         AlexNetError: no checkpoint can be read, or the weights of ``config.init`` cannot.
     """
-    state = checkpoints.restore(abstract_train_state(config))
+    state = Checkpoints(workdir.checkpoints, warn=say).restore(abstract_train_state(config))
     if state is None:
         weights_key, _ = run_keys(config)
         if start_from_weights is None:
@@ -77,7 +78,7 @@ def restore_or_create(
         else:
             state = start_from_weights(config, weights_key, say)
     step = int(state.step)
-    checkpoints.discard_after(step)
+    writer.discard_after(step)
     workdir.keep_metrics_until(step)
     change = workdir.record_versions(step)
     if change is not None:

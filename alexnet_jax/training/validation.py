@@ -15,7 +15,7 @@ from alexnet_jax.training.state import TrainState
 
 def validate(
     state: TrainState, step: int, config: TrainConfig, data: DataSet, layout: Layout, log: MetricsLog, display: Display
-) -> tuple[TrainState, float]:
+) -> TrainState:
     """Evaluates on the validation images, if the data set has any, and on the test images.
 
     Args:
@@ -28,17 +28,17 @@ def validate(
         display: shows the progress.
 
     Returns:
-        The state with its ``plateau`` updated by the validation error, and the error by which checkpoints are compared:
-        the top-1 error of the validation images or, without them, of the test images.
+        The state with its ``plateau`` updated by the validation error.
     """
     if data.validation is None:
-        return state, _evaluate(data.test, "test", state, step, layout, log, display)
+        _evaluate(data.test, "test", state, step, layout, log, display)
+        return state
     error = _evaluate(data.validation, "validation", state, step, layout, log, display)
     _evaluate(data.test, "test", state, step, layout, log, display)
     plateau = observe_error(state.plateau, error, config.schedule)
     if config.schedule.rule == "plateau" and int(plateau.drops) > int(state.plateau.drops):
         display.say(f"step {step}: the validation error stopped improving, the learning rate drops")
-    return state.replace(plateau=plateau), error
+    return state.replace(plateau=plateau)
 
 
 def _evaluate(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alexnet_jax.config import ModelConfig
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.training.checkpoint import Checkpoints, Which
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffe_weights
@@ -25,8 +25,8 @@ def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
 
     Args:
         path: the directory that ``alexnet train`` wrote to.
-        checkpoint: ``latest``, or ``best`` for the checkpoint with the smallest validation error (test error, if
-            nothing was held out).
+        checkpoint: ``latest``, or ``best`` for the checkpoint with the smallest validation error. Without validation
+            images no checkpoint is the best, and the latest is read with a warning.
 
     Returns:
         The net's config, parameters, statistics and class names.
@@ -76,7 +76,7 @@ def read_weights(
         variant: as for ``load_weights``.
         mean: as for ``load_weights``.
         checkpoint: which checkpoint of a run directory to read.
-        warn: called with a line for each damaged checkpoint that is skipped.
+        warn: called with a line for each damaged checkpoint that is skipped, and if there is no best checkpoint.
 
     Raises:
         AlexNetError: the weights cannot be read.
@@ -113,9 +113,10 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
 def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
     run = RunDirectory(root)
     config = run.read_config()
-    state = None
-    if run.checkpoints.exists():
-        state = Checkpoints(run.checkpoints, warn, read_only=True).restore(abstract_train_state(config), checkpoint)
+    best = run.best_step() if checkpoint == "best" else None
+    if checkpoint == "best" and best is None:
+        warn(f"{root}: has no errors of validation images to choose the best checkpoint by; reading the latest")
+    state = Checkpoints(run.checkpoints, warn).restore(abstract_train_state(config), first=best)
     if state is None:
         raise AlexNetError(f"{root}: has no checkpoint yet; train for longer")
     return Weights(config, state.params, state.statistics, run.read_classes(), int(state.step))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.state import create_train_state
 
@@ -23,7 +23,6 @@ def write_run(root: Path, config: TrainConfig, class_names: tuple[str, ...]) -> 
     state = jax.jit(partial(create_train_state, config))(jax.random.key(0), statistics)
     run = RunDirectory(root)
     run.claim(config, class_names)
-    checkpoints = Checkpoints(run.checkpoints, warn=print)
-    checkpoints.save(jax.device_get(state).replace(step=jnp.int32(7)), error=0.5)
-    checkpoints.wait()
+    with CheckpointWriter(run.checkpoints) as writer:
+        writer.save(jax.device_get(state).replace(step=jnp.int32(7)))
     return root

@@ -1,3 +1,4 @@
+import errno
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.checkpoint import Checkpoints, array_digests, tree_digest
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.state import TrainState, create_train_state
 from tests.helpers.nets import tiny_config
 
@@ -22,11 +24,10 @@ def state() -> TrainState:
 
 @pytest.fixture
 def saved(tmp_path, state):
-    """A directory with the checkpoints that are kept of steps 1 to 5. Step 2 has the smallest error."""
-    checkpoints = Checkpoints(tmp_path / "checkpoints", warn=print)
-    for step, error in enumerate((0.5, 0.3, None, 0.4, 0.6), start=1):
-        checkpoints.save(at(state, step), error)
-    checkpoints.wait()
+    """A directory with the checkpoints that are kept of steps 1 to 5, if step 2 is the best."""
+    with CheckpointWriter(tmp_path / "checkpoints") as writer:
+        for step in range(1, 6):
+            writer.save(at(state, step), keep=2)
     return tmp_path / "checkpoints"
 
 
@@ -37,14 +38,14 @@ def at(state, step):
 
 
 def steps_in(directory):
-    return sorted(int(entry.name) for entry in directory.iterdir())
+    return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
 
 
 def test_the_best_and_the_two_latest_are_kept_and_restored_exactly(saved, state):
     assert steps_in(saved) == [2, 4, 5]
     checkpoints = Checkpoints(saved, warn=pytest.fail)
-    for which, step in (("latest", 5), ("best", 2)):
-        restored = checkpoints.restore(state, which)
+    for first, step in ((None, 5), (2, 2)):
+        restored = checkpoints.restore(state, first)
         assert tree_digest(restored) == tree_digest(at(state, step))
 
 
@@ -61,8 +62,8 @@ def test_checkpoints_of_orbax_version_0_are_read(tmp_path, state):
             items = {"state": ocp.args.StandardSave(moved), "digests": ocp.args.JsonSave(array_digests(moved))}
             manager.save(step, args=ocp.args.Composite(**items), metrics={"top1_error": error})
     checkpoints = Checkpoints(directory, warn=pytest.fail)
-    for which, step in (("latest", 2), ("best", 1)):
-        assert tree_digest(checkpoints.restore(state, which)) == tree_digest(at(state, step))
+    for first, step in ((None, 2), (1, 1)):
+        assert tree_digest(checkpoints.restore(state, first)) == tree_digest(at(state, step))
 
 
 def data_files(step: Path):
@@ -91,14 +92,13 @@ def delete_the_metadata(step):
 def test_a_damaged_checkpoint_is_reported_and_the_previous_one_restored(saved, state, damage):
     damage(saved / "5")
     warnings = []
-    checkpoints = Checkpoints(saved, warn=warnings.append)
-    restored = checkpoints.restore(state)
+    restored = Checkpoints(saved, warn=warnings.append).restore(state)
     assert tree_digest(restored) == tree_digest(at(state, 4))
     assert len(warnings) == 1
     assert f"{saved / '5'} is damaged" in warnings[0]
-    checkpoints.discard_after(4)
-    checkpoints.save(at(state, 5), None)  # the run reaches step 5 again
-    checkpoints.wait()
+    with CheckpointWriter(saved) as writer:
+        writer.discard_after(4)
+        writer.save(at(state, 5))  # the run reaches step 5 again
     assert tree_digest(Checkpoints(saved, warn=pytest.fail).restore(state)) == tree_digest(at(state, 5))
 
 
@@ -110,24 +110,34 @@ def test_no_readable_checkpoint_is_an_error(saved, state):
 
 
 def test_an_unfinished_checkpoint_is_skipped_and_deleted_by_a_writer_only(saved, state):
-    unfinished = saved / "6.orbax-checkpoint-tmp"
-    unfinished.mkdir()
-    assert Checkpoints(saved, warn=pytest.fail, read_only=True).restore(state).step == 5
-    assert unfinished.exists()
+    unfinished = [saved / name for name in ("6.orbax-checkpoint-tmp", "6.unfinished", "3.deleted")]
+    for directory in unfinished:
+        directory.mkdir()
     checkpoints = Checkpoints(saved, warn=pytest.fail)
-    checkpoints.save(at(state, 6), None)
-    checkpoints.wait()
-    assert not unfinished.exists()
+    assert checkpoints.restore(state).step == 5
+    assert all(directory.exists() for directory in unfinished)
+    with CheckpointWriter(saved) as writer:
+        writer.save(at(state, 6))
+    assert not any(directory.exists() for directory in unfinished)
     assert checkpoints.restore(state).step == 6
 
 
-def test_a_failed_write_is_one_line(tmp_path, state):
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_failed_write_is_one_line(tmp_path, state, monkeypatch):
     directory = tmp_path / "checkpoints"
-    checkpoints = Checkpoints(directory, warn=pytest.fail)
-    directory.rmdir()
-    directory.write_text("not a directory")
-    with pytest.raises(AlexNetError, match=r"^.+ a checkpoint could not be written .* resumes from the previous one$"):
-        checkpoints.save(at(state, 1), None)
+    writer = CheckpointWriter(directory)
+    writer.save(at(state, 1))
+    writer.wait()
+    monkeypatch.setattr(Path, "rename", full_disk)
+    writer.save(at(state, 2))
+    with pytest.raises(
+        AlexNetError, match=r"could not be written \(no space is left\).* resumes from the previous one$"
+    ):
+        writer.wait()
+    assert steps_in(directory) == [1]
 
 
 def test_the_digest_depends_on_every_value_and_shape(state):

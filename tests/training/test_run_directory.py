@@ -44,3 +44,18 @@ def test_metrics_are_cut_after_the_step_and_before_a_partial_row(tmp_path):
     workdir.metrics.write_text(workdir.metrics.read_text() + '{"step": 4, "lo')
     workdir.keep_metrics_until(2)
     assert workdir.metrics.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+@pytest.mark.parametrize(("change", "best"), [({}, 4), ({"validation_split": "test"}, None)])
+def test_the_best_step_has_the_smallest_validation_error_among_the_checkpoints(tmp_path, change, best):
+    config = preset("quickstart")
+    workdir = RunDirectory(tmp_path)
+    workdir.claim(dataclasses.replace(config, data=dataclasses.replace(config.data, **change)), ())
+    assert workdir.best_step() is None
+    errors = {2: 0.1, 4: 0.2, 6: 0.3, 8: 0.2}
+    for step, error in errors.items():
+        workdir.append_metrics({"step": step, "split": "test", "top1_error": 0.01 * step})
+        workdir.append_metrics({"step": step, "split": "validation", "top1_error": error})
+    for step in (4, 6, 10):
+        (workdir.checkpoints / str(step)).mkdir(parents=True)
+    assert workdir.best_step() == best

@@ -8,7 +8,7 @@ import pytest
 from alexnet_jax.config import ScheduleConfig
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.start import fit_to_data, restore_or_create
 from tests.helpers.nets import tiny_config
@@ -45,8 +45,7 @@ def test_a_resume_on_other_versions_prints_one_line(tmp_path):
     lines = []
 
     def resume():
-        checkpoints = Checkpoints(workdir.checkpoints, warn=pytest.fail)
-        return restore_or_create(config, DATA, workdir, checkpoints, lines.append)
+        return restore_or_create(config, DATA, workdir, CheckpointWriter(workdir.checkpoints), lines.append)
 
     assert resume().step == 7
     assert lines == []

@@ -12,8 +12,11 @@ from safetensors.numpy import load_file, save_file
 
 import alexnet_jax
 from alexnet_jax.errors import AlexNetError
+from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.weights.read import read_weights
+from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES, draw, tiny
+from tests.helpers.runs import write_run
 from tests.helpers.trees import assert_same
 
 TORCH = REFERENCES / "torch" / "tiny_torchvision"
@@ -114,3 +117,13 @@ def test_unreadable_weights_are_refused_in_one_line(foreign, file, options, mess
         read_weights(foreign / file, **options)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_without_validation_errors_the_best_checkpoint_is_the_latest_with_a_warning(tmp_path):
+    lines = []
+    run = write_run(tmp_path, tiny_config(), ())
+    assert read_weights(run, checkpoint="best", warn=lines.append).step == 7
+    assert len(lines) == 1
+    assert "has no errors of validation images" in lines[0]
+    RunDirectory(run).append_metrics({"step": 7, "split": "validation", "top1_error": 0.5})
+    assert read_weights(run, checkpoint="best", warn=pytest.fail).step == 7

@@ -1,0 +1,112 @@
+"""Writes and deletes the checkpoints of a run. Only the process that trains does that."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import jax
+import numpy as np
+import orbax.checkpoint.experimental.v1 as ocp
+
+from alexnet_jax.errors import AlexNetError, first_line
+from alexnet_jax.files import sync_directory, sync_tree
+from alexnet_jax.training.checkpoint import DIGESTS, STATE, array_digests, orbax_context
+from alexnet_jax.training.run_directory import checkpoint_steps
+from alexnet_jax.training.state import TrainState
+
+_LATEST_KEPT = 2
+_UNFINISHED, _DELETED = ".unfinished", ".deleted"
+
+
+class CheckpointWriter:
+    """Saves checkpoints to a directory, one at a time, in a thread. The two latest are kept, and one more.
+
+    A directory is called ``STEP`` from when the checkpoint is complete on disk until its deletion begins.
+
+    Args:
+        directory: made if it does not exist. The files of interrupted saves are deleted.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        for entry in directory.iterdir():
+            if "orbax-checkpoint-tmp" in entry.name or entry.suffix in (_UNFINISHED, _DELETED):
+                shutil.rmtree(entry)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
+        self._saving: Future[None] | None = None
+
+    def __enter__(self) -> CheckpointWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finishes the save that is in progress, unless the user wants to leave at once."""
+        self._thread.shutdown(wait=kind is not KeyboardInterrupt)
+        if error is None:
+            self.wait()
+
+    def save(self, state: TrainState, keep: int | None = None) -> None:
+        """Saves a state in the background. Does nothing if its step has a checkpoint.
+
+        Args:
+            state: in canonical form, on the host.
+            keep: the step of a checkpoint to keep besides the two latest (``RunDirectory.best_step``).
+
+        Raises:
+            AlexNetError: the previous checkpoint could not be written.
+        """
+        self.wait()
+        if int(state.step) not in checkpoint_steps(self._directory):
+            self._saving = self._thread.submit(self._save, jax.tree.map(np.asarray, state), keep)
+
+    def wait(self) -> None:
+        """Waits until everything is on disk.
+
+        Raises:
+            AlexNetError: a checkpoint could not be written.
+        """
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            saving.result()
+
+    def discard_after(self, step: int) -> None:
+        """Deletes the checkpoints of steps later than ``step``, which turned out to be damaged."""
+        for later in checkpoint_steps(self._directory):
+            if later > step:
+                self._delete(later)
+
+    def _save(self, state: TrainState, keep: int | None) -> None:
+        try:
+            self._write(state)
+            self._delete_old(keep)
+        except Exception as error:  # Orbax raises errors without a common class for a full disk
+            text = str(error)
+            is_full = "No space left" in text or "File too large" in text
+            raise AlexNetError(
+                f"{self._directory}: a checkpoint could not be written "
+                f"({'no space is left' if is_full else first_line(error)}); make room and run the same command, which "
+                "resumes from the previous one"
+            ) from error
+
+    def _write(self, state: TrainState) -> None:
+        final = self._directory / str(int(state.step))
+        unfinished = final.with_suffix(_UNFINISHED)
+        with orbax_context():
+            ocp.save_checkpointables(unfinished.absolute(), {STATE: state, DIGESTS: array_digests(state)})
+        sync_tree(unfinished)
+        unfinished.rename(final)
+        sync_directory(self._directory)
+
+    def _delete_old(self, keep: int | None) -> None:
+        for step in checkpoint_steps(self._directory)[:-_LATEST_KEPT]:
+            if step != keep:
+                self._delete(step)
+
+    def _delete(self, step: int) -> None:
+        checkpoint = self._directory / str(step)
+        shutil.rmtree(checkpoint.rename(checkpoint.with_suffix(_DELETED)))
