@@ -77,9 +77,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _schedule_notes(before: TrainConfig, config: TrainConfig, resumes: bool) -> list[str]:
-    """A note if the number of epochs changed and the epochs at which the learning rate drops did not."""
-    drops = config.schedule.epochs
-    if config.schedule.rule != "steps" or config.epochs == before.epochs or drops != before.schedule.epochs:
+    """A note if the number of epochs changed and the epochs at which the learning rate drops did not.
+
+    Also if a resumed run has more epochs and its rate falls to the end of the run.
+    """
+    schedule, drops = config.schedule, config.schedule.epochs
+    if config.epochs == before.epochs or drops != before.schedule.epochs:
+        return []
+    if resumes and schedule.rule in ("cosine", "polynomial") and schedule.decay_epochs is None:
+        return [
+            f"--epochs {config.epochs} stretches the {schedule.rule} schedule: the learning rate continues as in a run "
+            f"of {config.epochs} epochs"
+        ]
+    if schedule.rule != "steps":
         return []
     planned = _planned_epochs(before)
     scaled = " ".join(f"{round(epoch * config.epochs / planned, 1):g}" for epoch in drops)

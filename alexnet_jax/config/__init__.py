@@ -15,15 +15,9 @@ from alexnet_jax.config.model import (
     Operation,
     SpatialResponseNorm,
 )
-from alexnet_jax.config.run import (
-    AugmentConfig,
-    DataConfig,
-    Dtype,
-    OptimizerConfig,
-    Resize,
-    ScheduleConfig,
-    TrainConfig,
-)
+from alexnet_jax.config.optimizer import OptimizerConfig
+from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, Resize, TrainConfig
+from alexnet_jax.config.schedule import ScheduleConfig
 
 __all__ = [
     "AugmentConfig",

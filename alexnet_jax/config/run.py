@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from alexnet_jax.config.checks import check, check_fields, check_fraction, check_not_negative, check_positive
 from alexnet_jax.config.model import ModelConfig
+from alexnet_jax.config.optimizer import OptimizerConfig
+from alexnet_jax.config.schedule import ScheduleConfig
 from alexnet_jax.errors import UsageError
 
 Resize = Literal["crop", "squash"]
@@ -97,78 +98,16 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
-    """Stochastic gradient descent with momentum."""
-
-    section: ClassVar[str] = "optimizer."
-
-    learning_rate: float = 0.01
-    """Initial learning rate of the weights."""
-    bias_learning_rate: float | None = None
-    """Initial learning rate of the biases. None uses that of the weights."""
-    momentum: float = 0.9
-    """Factor of the previous update in the next one."""
-    weight_decay: float = 0.0005
-    """Weight decay of the kernels: the factor of a weight that is added to its gradient."""
-    bias_decay: float = 0.0
-    """Weight decay of the biases."""
-    frozen: tuple[str, ...] = ()
-    """Names of layers that keep their initial values, such as conv1 or fc6."""
-    rule: Literal["paper", "optax_sgd"] = "paper"
-    """paper: the learning rate is inside the velocity (section 5). optax_sgd: outside, as in optax.sgd and PyTorch. The
-    two differ after a change of the rate."""
-
-    def __post_init__(self) -> None:
-        check_positive(self, "learning_rate")
-        check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
-        check_fraction(self, "momentum")
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """The learning-rate schedule."""
-
-    section: ClassVar[str] = "schedule."
-
-    rule: Literal["steps", "plateau"] = "plateau"
-    """steps: the rate drops at the given epochs. plateau: when the validation error stops improving (paper, section
-    5)."""
-    factor: float = 0.1
-    """Factor of the rate at each drop."""
-    epochs: tuple[float, ...] = ()
-    """For steps: the epochs at which the rate drops."""
-    patience: int = 5
-    """For plateau: number of validations without a new lowest error before a drop."""
-    max_drops: int = 3
-    """For plateau: the largest number of drops."""
-    biases: Literal["follow", "stay"] = "follow"
-    """Whether the rate of the biases drops as well. In the authors' run it did not."""
-    layer_rates: tuple[tuple[str, float, float], ...] = ()
-    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR."""
-
-    def __post_init__(self) -> None:
-        check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0 and at most 1")
-        check_positive(self, "patience")
-        check_not_negative(self, "max_drops")
-        check(list(self.epochs) == sorted(self.epochs), "schedule.epochs", self.epochs, "use ascending epochs")
-        check(all(epoch > 0 for epoch in self.epochs), "schedule.epochs", self.epochs, "use epochs above 0")
-        numbers = [number for _, *pair in self.layer_rates for number in pair]
-        check(
-            all(0 <= number < math.inf for number in numbers), "schedule.layer_rates", self.layer_rates, "use 0 or more"
-        )
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """A run. Hashable, so it can be a static argument of ``jax.jit``."""
 
     section: ClassVar[str] = ""
 
     model: ModelConfig
-    data: DataConfig = DataConfig()
-    augment: AugmentConfig = AugmentConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     batch_size: int = 128
     """Images in a step, over all devices."""
     epochs: int = 90

@@ -65,21 +65,15 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
 
     Args:
         step: the number of steps taken before it.
-        plateau: the state of the rule "plateau". The rule "steps" ignores it.
+        plateau: the state of the rule "plateau". The other rules ignore it.
         config: the run.
 
     Raises:
-        UsageError: the rule is "steps" and ``config.data.train_examples`` is None, so that the number of steps in an
-            epoch is not known.
+        UsageError: ``config.data.train_examples`` is None, so that the number of steps in an epoch is not known, and
+            the rates depend on it.
     """
     schedule, optimizer = config.schedule, config.optimizer
-    if schedule.rule == "steps":
-        boundaries = [round(epoch * config.steps_per_epoch) for epoch in schedule.epochs]
-        drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
-        most_drops = len(boundaries)
-    else:
-        drops, most_drops = plateau.drops, schedule.max_drops
-    factor = jnp.array([schedule.factor**count for count in range(most_drops + 1)], jnp.float32)[drops]
+    factor = _warm_up(step, _factor(step, plateau, config), config)
     bias_rate = optimizer.learning_rate if optimizer.bias_learning_rate is None else optimizer.bias_learning_rate
     bias_factor = factor if schedule.biases == "follow" else jnp.ones((), jnp.float32)
     return Rates(
@@ -89,9 +83,54 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
     )
 
 
+def _factor(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Float[Array, ""]:
+    """The rate as a fraction of the initial one, without warm-up."""
+    schedule = config.schedule
+    match schedule.rule:
+        case "steps":
+            boundaries = [_step_of(epoch, config) for epoch in schedule.epochs]
+            drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
+            return _factor_after(drops, len(boundaries), schedule)
+        case "plateau":
+            return _factor_after(plateau.drops, schedule.max_drops, schedule)
+        case "cosine":
+            fall = 0.5 * (1 + jnp.cos(jnp.pi * _progress(step, config)))
+        case "polynomial":
+            fall = (1 - _progress(step, config)) ** schedule.power
+    final = schedule.final_rate / config.optimizer.learning_rate
+    return final + (1 - final) * fall
+
+
+def _factor_after(drops: Int[Array, ""], most_drops: int, schedule: ScheduleConfig) -> Float[Array, ""]:
+    return jnp.array([schedule.factor**count for count in range(most_drops + 1)], jnp.float32)[drops]
+
+
+def _progress(step: Int[Array, ""], config: TrainConfig) -> Float[Array, ""]:
+    """The fraction of the decay that lies behind ``step``, at most 1."""
+    epochs = config.schedule.decay_epochs
+    steps = config.steps if epochs is None else _step_of(epochs, config)
+    return jnp.minimum(step.astype(jnp.float32) / max(steps, 1), 1)
+
+
+def _warm_up(step: Int[Array, ""], factor: Float[Array, ""], config: TrainConfig) -> Float[Array, ""]:
+    """``factor``, or in the warm-up its rise from ``warm_up_rate`` to the initial rate."""
+    schedule = config.schedule
+    if schedule.warm_up_epochs == 0:
+        return factor
+    steps = _step_of(schedule.warm_up_epochs, config)
+    rise = (step.astype(jnp.float32) / max(steps, 1)) ** (2 if schedule.warm_up == "quadratic" else 1)
+    start = schedule.warm_up_rate / config.optimizer.learning_rate
+    return jnp.where(step < steps, start + (1 - start) * rise, factor)
+
+
+def _step_of(epoch: float, config: TrainConfig) -> int:
+    """The step at which ``epoch``, which can be a fraction, begins."""
+    return round(epoch * config.steps_per_epoch)
+
+
 def _layer_factors(step: Int[Array, ""], config: TrainConfig) -> dict[str, Float[Array, ""]]:
     factors: dict[str, Float[Array, ""]] = {}
     for layer, epoch, factor in sorted(config.schedule.layer_rates, key=lambda entry: entry[1]):
-        first_step = round(epoch * config.steps_per_epoch) if epoch > 0 else 0
+        first_step = _step_of(epoch, config) if epoch > 0 else 0
         factors[layer] = jnp.where(step >= first_step, jnp.float32(factor), factors.get(layer, jnp.float32(1)))
     return factors | dict.fromkeys(config.optimizer.frozen, jnp.float32(0))

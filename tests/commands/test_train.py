@@ -17,11 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax.config import ScheduleConfig
 from alexnet_jax.hints import command
 from alexnet_jax.presets import preset
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
+from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES
+from tests.helpers.runs import write_run
 
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
 # a short run: the quick run's net on a few photos
@@ -313,6 +316,16 @@ def test_a_note_suggests_the_schedule_for_more_epochs(run, tmp_path):
         )
     for options in (["--epochs", 4], ["--epochs", 52, "--schedule.epochs", 38, 48]):
         assert alexnet(*refused, *options).stdout == ""
+
+
+def test_a_note_says_that_more_epochs_stretch_a_cosine(tmp_path):
+    for decay_epochs, lines in ((None, 1), (1.0, 0)):
+        config = tiny_config(schedule=ScheduleConfig("cosine", decay_epochs=decay_epochs))
+        run = write_run(tmp_path / str(decay_epochs), config, tuple("abcdefghij"))
+        stdout = alexnet("train", "--workdir", run, "--optimizer.momentum", 0.5, "--epochs", 3).stdout
+        assert stdout == lines * (
+            "note      --epochs 3 stretches the cosine schedule: the learning rate continues as in a run of 3 epochs\n"
+        )
 
 
 def test_the_next_commands_work_as_printed(run, folder):

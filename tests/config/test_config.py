@@ -39,6 +39,8 @@ def slowed(*entry):
         (lambda: OptimizerConfig(learning_rate=-0.1), "optimizer.learning_rate is -0.1"),
         (lambda: OptimizerConfig(bias_learning_rate=-1), "optimizer.bias_learning_rate is -1"),
         (lambda: ScheduleConfig(epochs=(3, 1)), "schedule.epochs is .* use ascending epochs"),
+        (lambda: ScheduleConfig(power=0), "schedule.power is 0: use a number above 0"),
+        (lambda: ScheduleConfig(warm_up_epochs=-1), "schedule.warm_up_epochs is -1: use 0 or more"),
         (lambda: DataConfig(validation_split="v", validation_fraction=0.1), "data.validation_fraction is 0.1"),
         (lambda: dataclasses.replace(PAPER, image_size=20), "model.image_size is 20: .* has no pixels left"),
         (lambda: dataclasses.replace(PAPER, towers=3), "model.towers is 3"),

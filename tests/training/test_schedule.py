@@ -1,7 +1,9 @@
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from alexnet_jax.config import DataConfig, OptimizerConfig, ScheduleConfig
@@ -74,3 +76,74 @@ def test_conv1_of_the_original_slows_down_and_stops():
     at = [learning_rates(jnp.array(epoch * config.steps_per_epoch), Plateau.start(), config) for epoch in (66, 67, 72)]
     assert [float(rate.kernel * rate.layers["conv1"]) for rate in at] == pytest.approx([1e-4, 1e-5, 0.0])
     assert float(at[0].bias) == pytest.approx(0.02)
+
+
+def polynomial(step, base, final, steps, power):
+    return final + (base - final) * (1 - min(step / steps, 1)) ** power
+
+
+def cosine(step, base, final, steps):
+    return final + (base - final) * 0.5 * (1 + np.cos(np.pi * min(step / steps, 1)))
+
+
+OPTIMIZER = OptimizerConfig(learning_rate=0.02)
+STEPS = [0, 1, 7, 19, 20, 39, 40, 100]
+
+
+def kernel_rates(steps, schedule, optimizer=OPTIMIZER, epochs=10):
+    """The rates of a run of ``4 * epochs`` steps."""
+    return [float(rate.kernel) for rate in rates_at(steps, schedule=schedule, optimizer=optimizer, epochs=epochs)]
+
+
+@pytest.mark.parametrize("final", [0.0, 0.005])
+def test_cosine_and_polynomial_follow_their_formulas_to_the_end_of_the_run(final):
+    found = kernel_rates(STEPS, ScheduleConfig("cosine", final_rate=final))
+    np.testing.assert_allclose(found, [cosine(step, 0.02, final, 40) for step in STEPS], rtol=1e-5, atol=1e-9)
+    for power in (1, 2, 0.5):
+        found = kernel_rates(STEPS, ScheduleConfig("polynomial", power=power, final_rate=final))
+        want = [polynomial(step, 0.02, final, 40, power) for step in STEPS]
+        np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-9)
+
+
+def test_cosine_matches_optax():
+    reference = optax.cosine_decay_schedule(0.02, 40)
+    with jax.numpy_dtype_promotion("standard"):
+        want = [float(reference(step)) for step in STEPS]
+    np.testing.assert_allclose(kernel_rates(STEPS, ScheduleConfig("cosine")), want, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["cosine", "polynomial"])
+def test_the_decay_ends_at_its_epoch(rule):
+    schedule = ScheduleConfig(rule, decay_epochs=5, final_rate=1e-3)
+    rates = kernel_rates([19, 20, 39], schedule)
+    assert rates[0] > 1e-3
+    assert rates[1:] == pytest.approx([1e-3, 1e-3])
+    longer = kernel_rates(STEPS, schedule, epochs=20)
+    assert longer == kernel_rates(STEPS, schedule)  # so a run with more epochs continues this one
+
+
+@pytest.mark.parametrize(("warm_up", "power"), [("linear", 1), ("quadratic", 2)])
+def test_warm_up_replaces_the_first_steps_of_every_rule(warm_up, power):
+    """NVIDIA's Caffe: rampup_lr + (base_lr - rampup_lr) * (iter / rampup_interval)^2, then poly of the same iter."""
+    schedule = ScheduleConfig("polynomial", warm_up_epochs=5, warm_up=warm_up, warm_up_rate=1.0)  # 20 steps
+    found = kernel_rates(STEPS, schedule, OptimizerConfig(learning_rate=10))
+    want = [1 + 9 * (step / 20) ** power if step < 20 else polynomial(step, 10, 0, 40, 2) for step in STEPS]
+    np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-9)
+    steps = ScheduleConfig("steps", epochs=(6,), warm_up_epochs=5, warm_up=warm_up)
+    want = [0.02 * (step / 20) ** power if step < 20 else 0.02 if step < 24 else 0.002 for step in STEPS]
+    np.testing.assert_allclose(kernel_rates(STEPS, steps), want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("biases", ["follow", "stay"])
+def test_bias_rates_warm_up_and_decay_in_proportion(biases):
+    schedule = ScheduleConfig("cosine", warm_up_epochs=1, warm_up_rate=0.01, final_rate=0.001, biases=biases)
+    optimizer = OptimizerConfig(learning_rate=0.02, bias_learning_rate=0.04)
+    for rate in rates_at(STEPS, schedule=schedule, optimizer=optimizer, epochs=10):
+        assert float(rate.bias) == pytest.approx(2 * float(rate.kernel) if biases == "follow" else 0.04)
+
+
+def test_rates_are_traced_functions_of_the_step():
+    config = tiny_config(schedule=ScheduleConfig("polynomial", warm_up_epochs=1), epochs=10)
+    rates = jax.vmap(lambda step: learning_rates(step, Plateau.start(), config).kernel)(jnp.arange(40))
+    want = [learning_rates(jnp.array(step), Plateau.start(), config).kernel for step in range(40)]
+    np.testing.assert_allclose(rates, want, rtol=1e-5)

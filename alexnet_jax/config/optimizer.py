@@ -1,0 +1,36 @@
+"""The config of the update rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from alexnet_jax.config.checks import check_fraction, check_not_negative, check_positive
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Stochastic gradient descent with momentum."""
+
+    section: ClassVar[str] = "optimizer."
+
+    learning_rate: float = 0.01
+    """Initial learning rate of the weights."""
+    bias_learning_rate: float | None = None
+    """Initial learning rate of the biases. None uses that of the weights."""
+    momentum: float = 0.9
+    """Factor of the previous update in the next one."""
+    weight_decay: float = 0.0005
+    """Weight decay of the kernels: the factor of a weight that is added to its gradient."""
+    bias_decay: float = 0.0
+    """Weight decay of the biases."""
+    frozen: tuple[str, ...] = ()
+    """Names of layers that keep their initial values, such as conv1 or fc6."""
+    rule: Literal["paper", "optax_sgd"] = "paper"
+    """paper: the learning rate is inside the velocity (section 5). optax_sgd: outside, as in optax.sgd and PyTorch. The
+    two differ after a change of the rate."""
+
+    def __post_init__(self) -> None:
+        check_positive(self, "learning_rate")
+        check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
+        check_fraction(self, "momentum")

@@ -1,0 +1,55 @@
+"""The config of the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from alexnet_jax.config.checks import check, check_not_negative, check_positive
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The learning-rate schedule."""
+
+    section: ClassVar[str] = "schedule."
+
+    rule: Literal["steps", "plateau", "cosine", "polynomial"] = "plateau"
+    """steps: the rate drops at the given epochs. plateau: when the validation error stops improving (paper, section
+    5). cosine: it falls along half a cosine. polynomial: in proportion to (1 - t)**power, with t from 0 to 1."""
+    factor: float = 0.1
+    """For steps and plateau: factor of the rate at each drop."""
+    epochs: tuple[float, ...] = ()
+    """For steps: the epochs at which the rate drops."""
+    patience: int = 5
+    """For plateau: number of validations without a new lowest error before a drop."""
+    max_drops: int = 3
+    """For plateau: the largest number of drops."""
+    power: float = 2.0
+    """For polynomial: the exponent. 1 is a linear fall."""
+    decay_epochs: float | None = None
+    """For cosine and polynomial: the epoch at which the rate reaches final_rate. None uses the end of the run."""
+    final_rate: float = 0.0
+    """For cosine and polynomial: the rate of the weights from that epoch on."""
+    warm_up_epochs: float = 0.0
+    """Epochs of warm-up, which replaces the first part of the rule. t of cosine and polynomial counts from step 0."""
+    warm_up: Literal["linear", "quadratic"] = "linear"
+    """How the rate rises in the warm-up, from warm_up_rate to learning_rate."""
+    warm_up_rate: float = 0.0
+    """The rate of the weights at the first step of the warm-up."""
+    biases: Literal["follow", "stay"] = "follow"
+    """Whether the rate of the biases changes in proportion to that of the weights. In the authors' run it did not."""
+    layer_rates: tuple[tuple[str, float, float], ...] = ()
+    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR."""
+
+    def __post_init__(self) -> None:
+        check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0 and at most 1")
+        check_positive(self, "patience", "power", "decay_epochs")
+        check_not_negative(self, "max_drops", "final_rate", "warm_up_epochs", "warm_up_rate")
+        check(list(self.epochs) == sorted(self.epochs), "schedule.epochs", self.epochs, "use ascending epochs")
+        check(all(epoch > 0 for epoch in self.epochs), "schedule.epochs", self.epochs, "use epochs above 0")
+        numbers = [number for _, *pair in self.layer_rates for number in pair]
+        check(
+            all(0 <= number < math.inf for number in numbers), "schedule.layer_rates", self.layer_rates, "use 0 or more"
+        )
