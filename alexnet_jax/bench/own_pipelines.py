@@ -11,9 +11,10 @@ from typing import Any
 import grain
 
 from alexnet_jax.bench.throughput import Pipeline, Throughput
-from alexnet_jax.data.pipeline import THREADS, training_batches
+from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.source import Source
 from alexnet_jax.data.tfds_source import TfdsSource
+from alexnet_jax.resources import usable_cpus
 
 
 def own_pipelines(source: Source, stored: str, batch_size: int, seconds: float) -> list[Pipeline]:
@@ -35,7 +36,7 @@ def own_pipelines(source: Source, stored: str, batch_size: int, seconds: float) 
     return [
         Pipeline(name, stored, threads, partial(_throughput, open_batches, threads, seconds))
         for name, open_batches in batches.items()
-        for threads in sorted({1, THREADS})
+        for threads in sorted({1, usable_cpus()})
     ]
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from alexnet_jax.bench.throughput import Pipeline, Throughput
-from alexnet_jax.data.pipeline import THREADS
 from alexnet_jax.data.source import Source
 from alexnet_jax.errors import AlexNetError, first_line
+from alexnet_jax.resources import usable_cpus
 
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 _FIND_MISSING = (
@@ -95,7 +95,7 @@ def peer_pipelines(
     for library, python in pythons.items():
         peer = DATA_PEERS[library]
         for stored in ("jpeg", "raw"):
-            for threads in sorted({1, THREADS}):
+            for threads in sorted({1, usable_cpus()}):
                 program = str(_PROGRAMS / peer.program)
                 command = [python, program, str(directory), stored, f"--threads={threads}", *options]
                 pipelines.append(Pipeline(peer.name, stored, threads, partial(_throughput, command)))

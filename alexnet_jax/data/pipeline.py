@@ -5,7 +5,7 @@ Several processes that train one net each read their rows of every batch. Togeth
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -15,8 +15,12 @@ import numpy as np
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import UsageError
+from alexnet_jax.resources import usable_cpus, usable_memory
 
-THREADS = os.cpu_count() or 1
+MOST_BUFFERED = 2**30
+"""The largest number of bytes of the batches that are read ahead."""
+_MEMORY_FRACTION = 1 / 8
+"""The largest fraction of the usable memory that they take."""
 
 
 def training_batches(
@@ -26,7 +30,7 @@ def training_batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    threads: int = THREADS,
+    threads: int | None = None,
 ) -> Iterator[Example]:
     """An infinite sequence of shuffled training batches. Each epoch has a new order and drops an incomplete batch.
 
@@ -37,7 +41,7 @@ def training_batches(
         start: the step of the first batch.
         process_index: the number of this process.
         process_count: the number of processes.
-        threads: threads that read batches.
+        threads: threads that read batches. None uses the usable CPUs. No result depends on it.
 
     Returns:
         Batches ``{"image": uint8 (rows, size, size, channels), "label": int32 (rows,)}``, where ``rows`` is
@@ -49,7 +53,7 @@ def training_batches(
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
     batches = order.batch(batch_size, drop_remainder=True, batch_fn=np.array).map(partial(_read, source, rows)).repeat()
-    return iter(batches[start:].to_iter_dataset(_on_threads(threads)))
+    return iter(batches[start:].to_iter_dataset(read_options(source, rows, threads)))
 
 
 def evaluation_batches(
@@ -61,12 +65,25 @@ def evaluation_batches(
     """
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).batch(batch_size, batch_fn=np.array)
-    return iter(order.map(partial(_read, source, rows)).to_iter_dataset(_on_threads(THREADS)))
+    return iter(order.map(partial(_read, source, rows)).to_iter_dataset(read_options(source, rows)))
 
 
-def _on_threads(threads: int) -> grain.ReadOptions:
-    """Each thread reads a batch. The buffer is small, because 128 images of 256 pixels are 25 MB."""
-    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
+def read_options(source: Source, rows: slice, threads: int | None = None) -> grain.ReadOptions:
+    """How many batches are read ahead, and by how many threads.
+
+    Each thread reads a batch. Two batches per thread are read ahead, or fewer if they would exceed ``MOST_BUFFERED`` or
+    an eighth of the usable memory. Each thread also holds the image that it decodes.
+
+    Args:
+        source: the examples.
+        rows: the rows of a batch that this process reads.
+        threads: the largest number of threads; None for the usable CPUs.
+    """
+    batch_bytes = (rows.stop - rows.start) * math.prod(source.image_shape)
+    most = int(min(MOST_BUFFERED, _MEMORY_FRACTION * usable_memory())) // batch_bytes
+    threads = threads or usable_cpus()
+    buffered = max(1, min(2 * threads, most))
+    return grain.ReadOptions(num_threads=min(threads, buffered), prefetch_buffer_size=buffered)
 
 
 def _rows_of(process_index: int, process_count: int, batch_size: int) -> slice:

@@ -13,10 +13,12 @@ import pytest
 
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import DataConfig
+from alexnet_jax.data import pipeline
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.measure_statistics import measure_statistics
 from alexnet_jax.data.pipeline import evaluation_batches, training_batches
 from alexnet_jax.errors import AlexNetError, UsageError
+from tests.helpers.sources import Examples
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +158,30 @@ def test_damaged_image_in_a_batch_is_named(photos):
     data = open_dataset(DataConfig(dataset=str(folder), image_size=24))
     with pytest.raises(AlexNetError, match=r"dog/3\.png: not a readable image"):
         read(training_batches(data.train, 8, seed=0), 2)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "batch_size", "threads", "buffered"),
+    [
+        (2, 2**35, 128, 2, 4),
+        (64, 2**40, 200, 27, 27),
+        (64, 2**33, 200, 27, 27),
+        (64, 2**30, 200, 3, 3),
+        (64, 2**25, 200, 1, 1),
+    ],
+)
+def test_batches_that_are_read_ahead_are_bounded_in_bytes(monkeypatch, cpus, memory, batch_size, threads, buffered):
+    monkeypatch.setattr(pipeline, "usable_cpus", lambda: cpus)
+    monkeypatch.setattr(pipeline, "usable_memory", lambda: memory)
+    images = Examples([{"image": np.zeros((256, 256, 3), np.uint8), "label": np.int32(0)}])
+    options = pipeline.read_options(images, slice(0, batch_size))
+    assert (options.num_threads, options.prefetch_buffer_size) == (threads, buffered)
+    assert buffered == 1 or buffered * batch_size * 256 * 256 * 3 <= min(2**30, memory / 8)
+
+
+def test_small_buffers_give_the_same_batches(source, monkeypatch):
+    expected_labels, expected_images = read(training_batches(source, 100, seed=1), 12)
+    monkeypatch.setattr(pipeline, "MOST_BUFFERED", 1)
+    labels, images = read(training_batches(source, 100, seed=1), 12)
+    np.testing.assert_array_equal(labels, expected_labels)
+    np.testing.assert_array_equal(images, expected_images)

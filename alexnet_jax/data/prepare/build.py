@@ -6,7 +6,6 @@ TFDS's own writer cannot resume and compresses every record, so TFDS writes only
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from alexnet_jax.data.prepare.journal import Journal, Shard
 from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.prepare.shards import in_order, make_record, write_shard
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.resources import usable_cpus
 
 VERSION = "1.0.0"
 JOURNAL = "preparation.json"
@@ -46,7 +46,7 @@ def prepare(
         recipe: how to store them.
         data_dir: the directory of data sets.
         name: the name of the data set.
-        threads: threads that read and encode images; None for one per core.
+        threads: threads that read and encode images; None for one per usable CPU.
         on_image: called after each image with the number of images done and expected.
         should_stop: called after each image. If it returns True, the current shard is dropped and finished ones
             are kept.
@@ -57,7 +57,7 @@ def prepare(
     """
     if re.fullmatch(r"[a-zA-Z]\w*", name, re.ASCII) is None:
         raise UsageError(f"--name is {name!r}: use letters, digits and underscores, a letter first")
-    threads = os.cpu_count() or 1 if threads is None else threads
+    threads = usable_cpus() if threads is None else threads
     if threads < 1:
         raise UsageError(f"--threads is {threads}: use 1 or more")
     folder = data_dir / name / VERSION
