@@ -21,6 +21,8 @@ _CAFFE_MEANS = (123.0, 117.0, 104.0)
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, which Pillow uses to convert colour to grey
 
+_SMALLEST_VARIANCE = 1e-6  # less is rounding: one pixel in a million that differs by 1 gives as much
+
 
 class Statistics(flax.struct.PyTreeNode):
     """The statistics of a training set, in units of stored pixels, 0 to 255.
@@ -35,8 +37,15 @@ class Statistics(flax.struct.PyTreeNode):
 
     @property
     def colour_stddev(self) -> Float[Array, " channels"]:
-        """The standard deviation of each channel."""
-        return jnp.sqrt(jnp.diag(self.colour_covariance))
+        """The standard deviation of each channel, or 1 for a channel that is constant."""
+        variances = jnp.diag(self.colour_covariance)
+        return jnp.sqrt(jnp.where(variances < _SMALLEST_VARIANCE, 1.0, variances))
+
+    @property
+    def constant_channels(self) -> tuple[int, ...]:
+        """The channels that have the same value in all pixels of all images."""
+        variances = np.diag(self.colour_covariance)
+        return tuple(int(channel) for channel in np.flatnonzero(variances < _SMALLEST_VARIANCE))
 
 
 def published_statistics(channels: int) -> Statistics:

@@ -74,7 +74,7 @@ def restore_or_create(
     if state is None:
         weights_key, _ = run_keys(config)
         if start_from_weights is None:
-            state = _create(config, data, weights_key)
+            state = _create(config, data, weights_key, say)
         else:
             state = start_from_weights(config, weights_key, say)
     step = int(state.step)
@@ -86,6 +86,9 @@ def restore_or_create(
     return state
 
 
-def _create(config: TrainConfig, data: DataSet, key: PRNGKeyArray) -> TrainState:
+def _create(config: TrainConfig, data: DataSet, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:
     statistics = training_statistics(data, config.data, config.model.channels, config.augment.mean == "image")
+    if statistics.constant_channels:
+        channels = " and ".join(map(str, statistics.constant_channels))
+        say(f"note      channel {channels} of the training images is constant (channels count from 0)")
     return jax.jit(partial(create_train_state, config))(key, statistics)
