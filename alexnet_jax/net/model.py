@@ -69,7 +69,8 @@ class AlexNet(nn.Module):
                 case "dense":
                     return self._dense(layer, x)
                 case "classifier":
-                    return self._gather(self._dense(layer, x)).astype(jnp.float32)
+                    # the last unit is padding if two devices hold an odd number of classes
+                    return self._gather(self._dense(layer, x))[..., : self.config.classes].astype(jnp.float32)
                 case "relu":
                     return nn.relu(x)
                 case "tanh":
@@ -130,7 +131,7 @@ class AlexNet(nn.Module):
         assert layer.config is not None
         features = layer.config.features
         if self.tower_axis is not None:
-            features //= self.config.towers
+            features = -(-features // self.config.towers)
         parameters = self.param(layer.name, _initial_parameters, (*inputs, features), layer.config)
         return parameters["kernel"].astype(self.dtype), parameters["bias"]
 

@@ -81,11 +81,13 @@ def local_response_norm(images: Images, *, config: LocalResponseNorm, towers: in
 
 def local_response_norm_across_devices(images: Images, *, config: LocalResponseNorm, tower_axis: str) -> Images:
     """``local_response_norm`` across the towers, where each device along ``tower_axis`` holds one tower."""
-    neighbours = config.size // 2
+    channels = images.shape[-1]
+    neighbours = min(config.size // 2, channels)
     values = squares(images)
-    below = lax.ppermute(values[..., -neighbours:], tower_axis, [(0, 1)])  # zeros on the first device
+    below = lax.ppermute(values[..., channels - neighbours :], tower_axis, [(0, 1)])  # zeros on the first device
     above = lax.ppermute(values[..., :neighbours], tower_axis, [(1, 0)])  # zeros on the last device
-    padded = jnp.concatenate([below, values, above], -1)
+    outside = config.size // 2 - neighbours
+    padded = jnp.pad(jnp.concatenate([below, values, above], -1), [*[(0, 0)] * (images.ndim - 1), (outside, outside)])
     return divide_by_norm(images, config, window_sum(padded, (1, 1, 1, config.size), "VALID"))
 
 

@@ -131,35 +131,31 @@ class OneDevice(Layout):
 class TwoTowers(Layout):
     """One tower of the net on each of two devices, under ``jax.pmap``.
 
-    Raises:
-        UsageError: the number of classes is odd.
+    If the number of classes is odd, the classifier of the second device has one more unit than it needs. Its weights
+    are zero, and the net leaves out its logit.
     """
-
-    def __init__(self, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
-        classes = config.model.classes
-        if classes % 2:
-            remedy = f"use --devices 1, or --model.classes {classes + 1} with one unused"
-            raise UsageError(f"model.classes is {classes}: two towers cannot divide it, {remedy}")
-        super().__init__(config, devices)
 
     def place(self, state: TrainState) -> TrainState:
         """As in ``Layout``. A split array gets an axis of 2 before its last."""
         mesh = jax.sharding.Mesh(np.array(self.devices), (TOWER_AXIS,))
 
-        def sharding(leaf: Array) -> jax.NamedSharding:
+        def sharding(_: str, leaf: Array) -> jax.NamedSharding:
             return jax.NamedSharding(mesh, jax.P(*[None] * (leaf.ndim - 1), TOWER_AXIS))
 
-        def split(leaf: Array) -> Array:
-            return leaf.reshape(*leaf.shape[:-1], 2, leaf.shape[-1] // 2)
+        def split(_: str, leaf: Array) -> Array:
+            padding = [*[(0, 0)] * (leaf.ndim - 1), (0, leaf.shape[-1] % 2)]
+            return jnp.pad(leaf, padding).reshape(*leaf.shape[:-1], 2, -1)
 
         shardings = map_state(state, sharding, lambda _: jax.NamedSharding(mesh, jax.P()))
         return jax.jit(lambda state: map_state(state, split, jnp.copy), out_shardings=shardings)(state)
 
     def collect(self, state: TrainState) -> TrainState:
         """As in ``Layout``."""
+        model = self.config.model
 
-        def join(leaf: Array) -> np.ndarray:
-            return np.asarray(leaf).reshape(*leaf.shape[:-2], -1)
+        def join(layer: str, leaf: Array) -> np.ndarray:
+            joined = np.asarray(leaf).reshape(*leaf.shape[:-2], -1)
+            return joined[..., : model.classes] if layer == model.dense_names[-1] else joined
 
         return map_state(state, join, np.array)
 
@@ -167,7 +163,7 @@ class TwoTowers(Layout):
         self, step: Callable[..., Any], state: TrainState, inputs: int, updates: bool, **options: Any
     ) -> Callable[..., Any]:
         """Each device gets its half of the state and all of the inputs. Both return the same metrics."""
-        axes = map_state(state, lambda leaf: leaf.ndim - 2, lambda _: None)
+        axes = map_state(state, lambda _, leaf: leaf.ndim - 2, lambda _: None)
         return jax.pmap(
             partial(step, config=self.config, tower_axis=TOWER_AXIS, **options),
             axis_name=TOWER_AXIS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,23 +13,28 @@ from jaxtyping import Array, PyTree
 from alexnet_jax.training.state import TrainState
 
 
-def map_state(state: TrainState, split: Callable[[Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
+def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
     """Applies ``split`` to the arrays that are split over the towers, and ``replicate`` to the others.
 
     Parameters are split, and so are the arrays of the optimizer's state whose path ends in that of a parameter of the
     same shape. Others, such as a counter of steps, are replicated.
+
+    Args:
+        state: the state.
+        split: a function of a layer's name and one of its arrays.
+        replicate: a function of an array.
     """
     shapes = {path: leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state.params)}
 
-    def is_like_a_parameter(path: tuple[Any, ...], leaf: Array) -> bool:
-        return any(shapes.get(path[start:]) == leaf.shape for start in range(len(path)))
-
     def map_opt_state(path: tuple[Any, ...], leaf: Array) -> Any:
-        return split(leaf) if is_like_a_parameter(path, leaf) else replicate(leaf)
+        for start in range(len(path)):
+            if shapes.get(path[start:]) == leaf.shape:
+                return split(path[start].key, leaf)
+        return replicate(leaf)
 
     return TrainState(
         step=replicate(state.step),
-        params=jax.tree.map(split, state.params),
+        params={layer: jax.tree.map(partial(split, layer), arrays) for layer, arrays in state.params.items()},
         opt_state=jax.tree_util.tree_map_with_path(map_opt_state, state.opt_state),
         plateau=jax.tree.map(replicate, state.plateau),
         statistics=jax.tree.map(replicate, state.statistics),

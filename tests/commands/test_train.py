@@ -233,7 +233,6 @@ def test_help_and_version_import_nothing_heavy():
         ("train --optimizer.learning_rate -1", "optimizer.learning_rate is -1.0: use a number above 0"),
         ("train --data.dataset cifar11_sample", "unknown data set 'cifar11_sample': did you mean cifar10_sample"),
         ("train --data.dataset ./nowhere", "no such folder"),
-        ("train --model.classes 11", "model.classes is 11: two towers cannot divide it, use --devices 1"),
         ("train --model.classes 4", "model.classes is 4: .* has 10 classes, use at least as many"),
         ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot divide it"),
         ("train --model.image_size 40", "data.image_size is 32: use at least 40"),

@@ -55,8 +55,11 @@ def test_local_response_norm_is_the_formula_of_the_paper(config, towers):
     np.testing.assert_allclose(found, want, rtol=2e-5)
 
 
-def test_local_response_norm_across_devices_matches_one_device():
-    images, config = jnp.asarray(normal(2, 3, 3, 12, scale=60.0)), LocalResponseNorm(across_towers=True)
+@pytest.mark.parametrize(("channels", "size"), [(12, 5), (2, 5), (4, 9), (12, 1)])
+def test_local_response_norm_across_devices_matches_one_device(channels, size):
+    """Also where a tower has fewer channels than half of the window."""
+    images = jnp.asarray(normal(2, 3, 3, channels, scale=60.0))
+    config = LocalResponseNorm(size=size, across_towers=True)
     norm = jax.pmap(
         lambda half: layers.local_response_norm_across_devices(half, config=config, tower_axis="tower"),
         axis_name="tower",

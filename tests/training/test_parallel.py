@@ -59,6 +59,43 @@ def test_two_towers_stay_close_to_the_grouped_net_over_five_steps(batch):
     assert two.collect(towers).step == 5
 
 
+@pytest.mark.parametrize("classes", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 5, 9))])
+def test_an_odd_number_of_classes_trains_on_two_devices_as_on_one(classes, batch):
+    model = tiny_config().model
+    model = dataclasses.replace(model, convs=model.convs[:2], dense=model.dense[:1], classes=classes)
+    config = tiny_config(model=model)
+    one, two = OneDevice(config, jax.devices()[:1]), TwoTowers(config, jax.devices()[:2])
+    batch = batch | {"label": batch["label"] % classes}
+    start = create_train_state(config, jax.random.key(0))
+    grouped, towers, moved = one.place(start), two.place(start), two.place(start)
+    for step in range(5):
+        if step == 2:
+            moved = one.place(two.collect(moved))
+        grouped, metrics = one.train_step(grouped, batch, KEY)
+        towers, tower_metrics = two.train_step(towers, batch, KEY)
+        moved, _ = (two if step < 2 else one).train_step(moved, batch, KEY)
+        assert_close(tower_metrics, metrics, 1e-5)
+    collected = two.collect(towers)
+    assert collected.params["fc4"]["kernel"].shape == (16, classes)
+    for found in (collected, one.collect(moved)):
+        assert_close((found.params, found.opt_state), (grouped.params, grouped.opt_state), 1e-4)
+    errors = [layout.eval_step(state, batch, "center") for layout, state in ((two, towers), (one, grouped))]
+    assert_close(*errors, 1e-5)
+    assert (float(errors[0]["top5_error"]) > 0) == (classes > 5)
+    scores = two.predict_step(towers, batch["image"], "center")
+    assert scores.shape == (8, classes)
+    np.testing.assert_allclose(np.exp(scores).sum(-1), 1.0, rtol=1e-5)
+
+
+def test_the_padding_of_the_classifier_stays_zero(batch):
+    config = tiny_config(model=dataclasses.replace(tiny_config().model, classes=3, head_bias=1.0))
+    two = TwoTowers(config, jax.devices()[:2])
+    state, _ = two.train_step(two.place(create_train_state(config, jax.random.key(0))), batch, KEY)
+    assert state.params["fc8"]["bias"].shape == (2, 2)
+    assert not np.any(state.params["fc8"]["kernel"][..., 1, 1])
+    assert not np.any(state.params["fc8"]["bias"][1, 1])
+
+
 def test_conv2_reads_its_own_tower_and_conv3_both():
     """The gradient of conv2's first tower is exactly zero on conv1's second tower. That of conv3 is not."""
     config = tiny_config()
@@ -77,16 +114,11 @@ def test_conv2_reads_its_own_tower_and_conv3_both():
         assert bool(jnp.any(kernel[..., 4:] != 0)) == reads_both
 
 
-def test_unusable_numbers_of_devices_and_classes_are_refused():
+def test_unusable_numbers_of_devices_are_refused():
     assert isinstance(choose_layout(tiny_config()), TwoTowers)
     assert isinstance(choose_layout(tiny_config(), 1), OneDevice)
     with pytest.raises(UsageError, match="--devices is 3"):
         choose_layout(tiny_config(), 3)
-    config = tiny_config()
-    odd = dataclasses.replace(config, model=dataclasses.replace(config.model, classes=7))
-    assert isinstance(choose_layout(odd, 1), OneDevice)
-    with pytest.raises(UsageError, match=r"model.classes is 7.*--devices 1"):
-        choose_layout(odd)
 
 
 def test_pmap_is_used_in_one_file():
