@@ -83,13 +83,17 @@ class _Problems:
 
 def _image_files(paths: tuple[Path, ...], problems: _Problems) -> Iterator[Path]:
     """The files among ``paths``, and the image files in the folders among them."""
-    from alexnet_jax.data.folder import IMAGE_SUFFIXES
+    from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
 
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        try:
+            found = [file for file in visible_files(path) if is_image_name(file.name)]
+        except AlexNetError as error:
+            problems.report(error)
+            continue
         if not found:
             problems.report(f"{path}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
         yield from found

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alexnet_jax.config import DataConfig
+from alexnet_jax.config.checks import check
 from alexnet_jax.data.folder import is_image_folder, open_folder
 from alexnet_jax.data.source import DataSet, hold_out
 from alexnet_jax.data.tfds_source import find_tfds, open_tfds
@@ -24,9 +25,11 @@ def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
         ``config.image_size``.
 
     Raises:
-        UsageError: the data set or a split does not exist, or no training images are left.
+        UsageError: the data set or a split does not exist, no training images are left, or ``channels`` is another
+            number.
         AlexNetError: the data set cannot be read.
     """
+    check(channels in (1, 3), "model.channels", channels, "use 3, because images are read as RGB, or 1 for grey")
     path = Path(config.dataset).expanduser()
     if is_image_folder(config.dataset):
         data = open_folder(path, config, channels)

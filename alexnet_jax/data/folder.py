@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_jax.config import DataConfig, Resize
+from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, find_layout, is_image_name, visible_files, visible_folders
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.source import DataSet, Example, Source, hold_out
 from alexnet_jax.data.synsets import readable_names
-from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.errors import AlexNetError
 from alexnet_jax.hints import command
 
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 _SUFFIXES_TEXT = ", ".join(IMAGE_SUFFIXES)
 _MAX_NAMED = 3
 
@@ -77,27 +77,18 @@ def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
         AlexNetError: a split or the images of a split are missing.
         UsageError: ``config`` asks for a validation split that ``root`` cannot have.
     """
-    train = root / config.train_split
-    has_splits = train.is_dir()
-    class_names = _class_names(train if has_splits else root)
-    if has_splits:
-        test = root / config.test_split
-        if not test.is_dir():
-            raise AlexNetError(f"{root}: has {train.name}/ but no {test.name}/; add it, or pass --data.test_split")
-        folders = [train, test, *([root / config.validation_split] if config.validation_split else [])]
-    elif config.validation_split:
-        raise UsageError(f"data.validation_split is {config.validation_split!r}: {root} has no {train.name}/ beside it")
-    else:
-        folders = [root]
-
+    layout = find_layout(root, config)
+    class_names = _class_names(layout.train)
+    folders = [folder for folder in (layout.train, layout.test, layout.validation) if folder is not None]
     listings = [_list_files(folder, class_names) for folder in folders]
     sources = [_source(root, listing, config, channels) for listing in listings]
-    notes = tuple(_notes(root, listings))
+    notes = (*layout.notes, *_notes(root, listings))
     names = readable_names(class_names)
-    if has_splits:
-        return DataSet(sources[0], sources[1], sources[2] if config.validation_split else None, names, root, notes)
-    rest, held_out = hold_out(sources[0], config.test_fraction, (config.split_seed, 1))
-    return DataSet(rest, held_out, None, names, root, notes)
+    if layout.test is None:
+        rest, held_out = hold_out(sources[0], config.test_fraction, (config.split_seed, 1))
+        return DataSet(rest, held_out, None, names, root, notes)
+    train, test, *validation = sources
+    return DataSet(train, test, validation[0] if validation else None, names, root, notes)
 
 
 @dataclass(frozen=True)
@@ -112,31 +103,25 @@ class _Listing:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+    names = tuple(visible_folders(folder))
     if len(names) < 2:
         raise AlexNetError(f"{folder}: has {len(names)} class folder(s); make one folder for each class, at least two")
     return names
 
 
 def _list_files(folder: Path, class_names: tuple[str, ...]) -> _Listing:
-    if not folder.is_dir():
-        raise AlexNetError(f"{folder}: no such folder; make it, or name another split")
-    unknown = set(_class_names(folder)) - set(class_names)
+    unknown = set(visible_folders(folder)) - set(class_names)
     if unknown:
         raise AlexNetError(f"{folder}: has a class {min(unknown)!r} that the training folder does not have; remove it")
     listing = _Listing(folder)
     for label, name in enumerate(class_names):
-        entries = sorted((folder / name).glob("**/*"))
-        images = [(entry, label) for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
+        files = visible_files(folder / name)
+        images = [(file, label) for file in files if is_image_name(file.name)]
         listing.images.extend(images)
-        listing.other_files.extend(entry for entry in entries if _is_other_file(entry))
+        listing.other_files.extend(file for file in files if not is_image_name(file.name))
         if not images:
             listing.empty_classes.append(folder / name)
     return listing
-
-
-def _is_other_file(entry: Path) -> bool:
-    return entry.suffix.lower() not in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
 
 
 def _source(root: Path, listing: _Listing, config: DataConfig, channels: int) -> FolderSource:

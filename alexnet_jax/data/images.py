@@ -37,6 +37,9 @@ def decode_image(
 ) -> UInt8[np.ndarray, "size size channels"]:
     """Decodes an image and resizes it to a square, with antialiased bicubic interpolation.
 
+    Transparency is dropped, as in torchvision. 16-bit channels keep their upper 8 bits. Of an animation, the first
+    frame is read.
+
     Args:
         encoded: a file, or its content, in any format that Pillow reads.
         size: side of the result in pixels.
@@ -53,7 +56,9 @@ def decode_image(
         if pixels is not None:
             return fit_pixels(pixels, size, channels, resize)
         with Image.open(io.BytesIO(content)) as opened:
-            image = ImageOps.exif_transpose(opened).convert(_mode(channels))
+            image = _eight_bit(ImageOps.exif_transpose(opened)).convert(_mode(channels))
+    except MemoryError:
+        raise
     except Exception as error:  # Pillow's parsers raise many types, such as struct.error for damaged EXIF
         where = "a record of the data set" if isinstance(encoded, bytes) else str(encoded)
         raise UnreadableImageError(where, _reason(error)) from error
@@ -79,11 +84,31 @@ def _decode_plain_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"] | 
 def fit_pixels(
     pixels: UInt8[np.ndarray, "height width stored_channels"], size: int, channels: int, resize: Resize = "crop"
 ) -> UInt8[np.ndarray, "size size channels"]:
-    """``decode_image`` for decoded pixels, grey or RGB."""
+    """``decode_image`` for decoded pixels, grey or RGB.
+
+    Raises:
+        AlexNetError: ``pixels`` have another number of channels.
+    """
+    if pixels.shape[-1] not in (1, 3):
+        raise AlexNetError(f"an image of raw pixels has {pixels.shape[-1]} channels: store 3 (RGB) or 1 (grey)")
     if pixels.shape == (size, size, channels):
         return pixels
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
     return _fit(image.convert(_mode(channels)), size, channels, resize)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """``image`` in a mode that Pillow converts to RGB without clipping and without warnings."""
+    if image.mode.startswith("I"):  # grey with 16 or 32 bits, which Pillow would clip at 255
+        pixels = np.asarray(image)
+        if pixels.min() < 0 or pixels.max() > 0xFFFF:
+            raise ValueError("its pixels have more than 16 bits")
+        return Image.fromarray((pixels >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers")
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        return image.convert("RGBA")
+    return image
 
 
 def _mode(channels: int) -> str:

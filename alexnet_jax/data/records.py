@@ -28,6 +28,9 @@ def find_features(features: Any, directory: Path) -> tuple[str, str]:
 
     image_key = first(lambda feature: isinstance(feature, tfds.features.Image)) or first(_holds_pixels)
     label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))
+    if image_key is None and (planes := first(_is_stack_of_planes)) is not None:
+        channels = features[planes].shape[-1]
+        raise AlexNetError(f"{directory}: {planes} has {channels} channels of raw pixels; store 3 (RGB) or 1 (grey)")
     if image_key is None or label_key is None:
         missing = "image" if image_key is None else "class label"
         raise AlexNetError(f"{directory}: has no {missing} among its features; use a data set for image classification")
@@ -36,7 +39,11 @@ def find_features(features: Any, directory: Path) -> tuple[str, str]:
 
 def _holds_pixels(feature: Any) -> bool:
     """Whether a feature has the shape and type of an image, as raw pixels have."""
-    return len(feature.shape or ()) == 3 and feature.shape[-1] in (1, 3) and feature.np_dtype == np.uint8
+    return _is_stack_of_planes(feature) and feature.shape[-1] in (1, 3)
+
+
+def _is_stack_of_planes(feature: Any) -> bool:
+    return len(feature.shape or ()) == 3 and feature.np_dtype == np.uint8
 
 
 class Records:

@@ -87,7 +87,7 @@ def test_damaged_image_is_named_with_the_command_that_leaves_it_out(photos):
     ("damage", "message"),
     [
         (lambda folder: shutil.rmtree(folder / "train" / "dog"), "has 1 class folder"),
-        (lambda folder: shutil.rmtree(folder / "test"), "has train/ but no test/; add it, or pass --data.test_split"),
+        (lambda folder: shutil.rmtree(folder / "test"), "has train/ but no test/; add it, pass --data.test_split"),
         (lambda folder: (folder / "test" / "bird").mkdir(), "has a class 'bird'"),
         (lambda folder: [file.unlink() for file in folder.glob("train/*/*")], "its class folders have no images"),
     ],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from alexnet_jax.data.images import UnreadableImageError, decode_image
+from alexnet_jax.data.images import UnreadableImageError, decode_image, fit_pixels
 from alexnet_jax.errors import AlexNetError
 
 
@@ -145,3 +147,67 @@ def test_truncated_jpeg_file_is_named_in_one_line(tmp_path, length):
     file.write_bytes(encode(photo(2, 80), "JPEG")[:length])
     with pytest.raises(AlexNetError, match=r"cat\.jpg: not a readable image \(.+\); remove or replace it$"):
         decode_image(file, 24, 3)
+
+
+def png(pixels, colour_type):
+    """A PNG of 16-bit channels, which Pillow does not write: 0 is grey, 2 RGB, 4 grey and 6 RGB with transparency."""
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(("colour_type", "planes"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bit_png_is_scaled_to_eight_bits(colour_type, planes):
+    wide = np.random.default_rng(0).integers(0, 2**16, (24, 24, planes), dtype=np.uint16)
+    colours = wide[..., :1] if planes <= 2 else wide[..., :3]
+    expected = np.broadcast_to(colours >> 8, (24, 24, 3))
+    np.testing.assert_array_equal(decode_image(png(wide, colour_type), 24, 3), expected)
+    if planes <= 2:
+        np.testing.assert_array_equal(decode_image(png(wide, colour_type), 24, 1), colours >> 8)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [(np.full((24, 24), 70_000, np.int32), "more than 16 bits"), (np.ones((24, 24), np.float32), "floating-point")],
+)
+def test_pixels_of_unknown_range_are_refused(pixels, reason):
+    with pytest.raises(UnreadableImageError, match=reason):
+        decode_image(encode(Image.fromarray(pixels), "TIFF"), 24, 3)
+
+
+def test_transparency_is_dropped():
+    colours = np.asarray(photo(3))
+    layered = np.dstack([colours, np.zeros((24, 24), np.uint8)])
+    for kind, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
+        content = encode(Image.fromarray(layered), kind, **options)
+        np.testing.assert_array_equal(decode_image(content, 24, 3), colours)
+    palette = photo(3).quantize(16)
+    content = encode(palette, "PNG", transparency=bytes(range(16)))  # Pillow warns if it converts such an image to RGB
+    np.testing.assert_array_equal(decode_image(content, 24, 3), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("GIF", {})])
+def test_the_first_frame_of_an_animation_is_read(kind, options):
+    frames = [Image.new("RGB", (24, 24), (value, value, value)) for value in (40, 200)]
+    content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert (decode_image(content, 24, 3) == 40).all()
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_raw_pixels_of_other_channels_are_refused(channels):
+    with pytest.raises(AlexNetError, match=rf"has {channels} channels: store 3 \(RGB\) or 1 \(grey\)$"):
+        fit_pixels(np.zeros((24, 24, channels), np.uint8), 24, 3)
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(MemoryError):
+        decode_image(encode(photo(1), "PNG"), 24, 3)

@@ -13,6 +13,8 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.dataset import open_dataset
+from alexnet_jax.data.records import find_features
+from alexnet_jax.errors import AlexNetError, UsageError
 
 SIZE = 24
 
@@ -107,3 +109,21 @@ def test_parts_of_a_split_equal_those_of_tfds(tmp_path, split):
     source = training_set(directory, train_split=split)
     expected = tfds.builder_from_directory(directory).as_data_source(split)
     assert [source[index]["label"] for index in range(len(source))] == [example["label"] for example in expected]
+
+
+def test_pixels_of_other_channels_are_refused(tmp_path):
+    directory = write_tfds(tmp_path / "set", FEATURES["bytes"])
+    features = tfds.features.FeaturesDict(
+        {
+            "picture": tfds.features.Tensor(shape=(SIZE, SIZE, 4), dtype=np.uint8),
+            "label": tfds.features.ClassLabel(num_classes=2),
+        }
+    )
+    with pytest.raises(
+        AlexNetError, match=r"set: picture has 4 channels of raw pixels; store 3 \(RGB\) or 1 \(grey\)$"
+    ):
+        find_features(features, directory)
+    with pytest.raises(
+        UsageError, match=r"^model\.channels is 4: use 3, because images are read as RGB, or 1 for grey"
+    ):
+        open_dataset(DataConfig(dataset=str(directory)), channels=4)
