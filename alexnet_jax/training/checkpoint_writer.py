@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -74,11 +75,18 @@ class CheckpointWriter:
         if saving is not None:
             saving.result()
 
-    def discard_after(self, step: int) -> None:
-        """Deletes the checkpoints of steps later than ``step``, which turned out to be damaged."""
-        for later in checkpoint_steps(self._directory):
-            if later > step:
-                self._delete(later)
+    def set_aside_after(self, step: int) -> list[Path]:
+        """Renames the checkpoints of steps later than ``step``, which turned out to be damaged.
+
+        Returns:
+            Their new places. Nothing reads or deletes them.
+        """
+        return [self._set_aside(later) for later in checkpoint_steps(self._directory) if later > step]
+
+    def _set_aside(self, step: int) -> Path:
+        places = (self._directory / f"{step}.damaged{number or ''}" for number in itertools.count())
+        place = next(place for place in places if not place.exists())
+        return (self._directory / str(step)).rename(place)
 
     def _save(self, state: TrainState, keep: int | None) -> None:
         try:

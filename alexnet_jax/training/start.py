@@ -65,7 +65,8 @@ def restore_or_create(
 ) -> TrainState:
     """The state of the latest readable checkpoint, or a new state.
 
-    Deletes the checkpoints and the rows of metrics.jsonl of later steps. The run takes those steps again.
+    Sets aside the checkpoints of later steps, which are damaged, and deletes their rows of metrics.jsonl. The run takes
+    those steps again.
 
     Raises:
         AlexNetError: no checkpoint can be read, or the weights of ``config.init`` cannot.
@@ -78,7 +79,8 @@ def restore_or_create(
         else:
             state = start_from_weights(config, weights_key, say)
     step = int(state.step)
-    writer.discard_after(step)
+    for place in writer.set_aside_after(step):
+        say(f"a damaged checkpoint is now {place}; it can be deleted")
     workdir.keep_metrics_until(step)
     change = workdir.record_versions(step)
     if change is not None:

@@ -1,0 +1,62 @@
+"""The commands that use a trained net change nothing in its run directory, while a run writes there."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alexnet_jax.training import checkpoint_writer
+from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.state import abstract_train_state
+from tests.helpers.command import alexnet
+from tests.helpers.nets import tiny_config
+from tests.helpers.runs import write_run
+
+
+def snapshot(root: Path):
+    """The names, times and contents of everything in a directory."""
+    entries = sorted([root, *root.rglob("*")])
+    return [
+        (entry, entry.stat().st_mtime_ns, entry.is_file() and hashlib.sha256(entry.read_bytes()).hexdigest())
+        for entry in entries
+    ]
+
+
+def test_readers_change_nothing_while_a_checkpoint_is_being_saved(photos, tmp_path, monkeypatch):
+    data = dataclasses.replace(tiny_config().data, dataset=str(photos()), train_examples=14)
+    model = dataclasses.replace(tiny_config().model, classes=2)
+    config = tiny_config(data=data, model=model)
+    run = write_run(tmp_path / "run", config, ("cat", "dog"))
+    checkpoints = run / "checkpoints"
+    state = Checkpoints(checkpoints, warn=pytest.fail).restore(abstract_train_state(config))
+    reached, may_finish = threading.Event(), threading.Event()
+
+    def wait_for_readers(unfinished):
+        (unfinished.parent / f"{unfinished.name}.orbax-checkpoint-tmp").mkdir()
+        reached.set()
+        may_finish.wait()
+
+    monkeypatch.setattr(checkpoint_writer, "sync_tree", wait_for_readers)
+    with checkpoint_writer.CheckpointWriter(checkpoints) as writer:
+        writer.save(state.replace(step=np.int32(9)))
+        reached.wait()
+        before = snapshot(run)
+        try:
+            for words in (
+                ("evaluate", run),
+                ("evaluate", run, "--checkpoint", "best"),
+                ("predict", run, tmp_path / "photos" / "cat" / "0.png"),
+                ("export", run, tmp_path / "net.stablehlo"),
+                ("convert", run, tmp_path / "net.safetensors"),
+            ):
+                done = alexnet(*words)
+                assert done.returncode == 0, done.stderr
+                assert snapshot(run) == before, words
+        finally:
+            may_finish.set()
+    assert (checkpoints / "9").exists()
