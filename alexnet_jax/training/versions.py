@@ -5,8 +5,6 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-import jax
-
 from alexnet_jax.runtime import cpu_threads, processor
 
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
@@ -17,6 +15,8 @@ Versions = dict[str, str]
 
 def installed_versions() -> Versions:
     """The versions in this process, its processor or accelerator, and the number of threads of a CPU."""
+    import jax  # the help of the command reads this module without it
+
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     device = jax.devices()[0]
     if device.platform != "cpu":
