@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from alexnet_jax import __version__
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+from alexnet_jax.output import standard_streams
 from alexnet_jax.runtime import tune_cpu, use_compile_cache
 from alexnet_jax.signals import exit_on_interrupt
 
@@ -25,6 +26,10 @@ COMMANDS = {
     "summary": "print the layers of a net, with shapes, parameters and MACs",
     "completion": "print a script that completes options in bash, zsh, fish or tcsh",
 }
+
+
+_WRITERS = ("train", "prepare", "convert", "export")
+"""The commands whose results are files. They do not need their output."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,7 +80,9 @@ def main() -> NoReturn:
     if not debug:
         sys.unraisablehook = _hide_closed_event_loops
     try:
-        sys.exit(_run(arguments))
+        with standard_streams(is_tolerant=arguments[:1] in ([name] for name in _WRITERS)):
+            status = _run(arguments)
+        sys.exit(status)
     except KeyboardInterrupt:
         print("alexnet: interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # threads of XLA may be compiling: exit without destroying what they use

@@ -1,4 +1,4 @@
-"""Handlers for Ctrl-C and SIGTERM. This module imports no heavy package, so that a command can use it first."""
+"""Handlers for Ctrl-C, SIGTERM and SIGHUP. This module imports no heavy package, so that a command can use it first."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SECONDS_BETWEEN_SIGNALS = 2.0
+"""Signals that arrive sooner after the first are copies of it. ``uv run``, for example, forwards a signal that its
+process group has already received."""
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 _Handler = Callable[[int, FrameType | None], None]
 
@@ -26,13 +31,14 @@ def exit_on_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
-        _restore(previous)
+        _restore(previous, _exit)
 
 
 class StopRequest:
-    """A context manager that records Ctrl-C or SIGTERM, so that a loop can stop between two steps.
+    """A context manager that records Ctrl-C, SIGTERM or SIGHUP, so that a loop can stop between two steps.
 
-    A second signal raises KeyboardInterrupt.
+    Signals within ``SECONDS_BETWEEN_SIGNALS`` after the first are ignored, also after the end of the context. A later
+    one raises KeyboardInterrupt. SIGHUP stays ignored if it was ignored before, as under ``nohup``.
 
     Attributes:
         signal: the number of the signal that arrived, or None.
@@ -40,6 +46,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._arrived_at = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -49,26 +56,36 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _restore(self._previous)
+        if self.signal is None:  # otherwise a copy of the signal would end the process before it has reported the stop
+            _restore(self._previous, self._record)
 
     def _record(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        now = time.monotonic()
+        if self.signal is None:
+            self.signal, self._arrived_at = number, now
+        elif now - self._arrived_at >= SECONDS_BETWEEN_SIGNALS:
             raise KeyboardInterrupt
-        self.signal = number
 
 
 def _install(numbers: tuple[int, ...], handler: _Handler) -> dict[int, Any]:
     """Returns the previous handlers. Does nothing in a thread, because only the main thread handles signals."""
     if threading.current_thread() is not threading.main_thread():
         return {}
-    return {number: signal.signal(number, handler) for number in numbers}
+    previous = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        if number == signal.SIGINT or previous[number] != signal.SIG_IGN:
+            signal.signal(number, handler)
+    return previous
 
 
-def _restore(previous: dict[int, Any]) -> None:
-    for number, handler in previous.items():
-        signal.signal(number, handler)
+def _restore(previous: dict[int, Any], handler: _Handler) -> None:
+    """Restores the ``previous`` handlers of the signals that ``handler`` still handles."""
+    for number, old in previous.items():
+        if signal.getsignal(number) == handler:
+            signal.signal(number, old)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:
-    os.write(2, b"alexnet: interrupted\n")  # print would fail if the signal arrives inside another print
+    with contextlib.suppress(OSError):
+        os.write(2, b"alexnet: interrupted\n")  # print would fail if the signal arrives inside another print
     os._exit(128 + number)

@@ -1,0 +1,73 @@
+"""A long run in a process of its own, to be stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alexnet_jax.training.run_directory import RunDirectory
+
+ALEXNET = (sys.executable, "-m", "alexnet_jax")
+
+
+def write_photos(root: Path) -> Path:
+    """A folder with 20 small pictures of each of two classes."""
+    rng = np.random.default_rng(1)
+    for label, kind in enumerate(("dark", "light")):
+        (root / kind).mkdir(parents=True)
+        for index in range(20):
+            pixels = rng.integers(0, 100, (32, 32, 3), dtype=np.uint8) + np.uint8(150 * label)
+            Image.fromarray(pixels).save(root / kind / f"{index}.png")
+    return root
+
+
+class LongRun:
+    """A run of 500,000 steps that logs every step and does not save by itself. It leads a process group.
+
+    A context manager: the process is killed at the end. It does not inherit an ignored SIGINT, which a shell sets for
+    what it runs in the background.
+
+    Args:
+        workdir: the run directory, beside which the images are written.
+        wrapper: the words before ``train`` in the command.
+        options: as for ``subprocess.Popen``.
+    """
+
+    def __init__(self, workdir: Path, *wrapper: str, **options) -> None:
+        folder = write_photos(workdir.with_name("photos"))
+        command = [*wrapper, "train", "--preset", "quickstart", "--batch_size", "4", "--epochs", "62500"]
+        command += ["--evaluate_every", "60000", "--checkpoint_every", "500000", "--log_every", "1"]
+        command += ["--data.dataset", str(folder), "--workdir", str(workdir)]
+        self.directory = RunDirectory(workdir)
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.process = subprocess.Popen(command, **{"stderr": subprocess.PIPE, "process_group": 0} | options)
+        signal.signal(signal.SIGINT, previous)
+
+    def __enter__(self) -> LongRun:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def take_steps(self, count: int = 5) -> None:
+        """Waits for ``count`` more steps."""
+        goal, deadline = len(self.directory.read_metrics()) + count, time.monotonic() + 120
+        while len(self.directory.read_metrics()) < goal:
+            assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def wait(self) -> int:
+        """The exit status."""
+        return self.process.wait(120)
+
+    @property
+    def is_saved(self) -> bool:
+        return self.directory.has_checkpoint
