@@ -24,8 +24,9 @@ class StartingRun:
 
     config: TrainConfig
     workdir: RunDirectory
-    is_resumed: bool = False
-    """Whether ``config`` is that of the run in ``workdir``."""
+    keeps_classes: bool = False
+    """Whether ``model.classes`` is that of a resumed run or the user's choice. Otherwise the number of classes of the
+    data set replaces it."""
     notes: tuple[str, ...] = ()
     """Lines about choices that the user did not make."""
 
@@ -50,17 +51,20 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
     workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
     if workdir.has_checkpoint and not any((options.preset, options.variant, options.config)):
-        return StartingRun(workdir.read_config(), workdir, is_resumed=True)
+        return StartingRun(workdir.read_config(), workdir, keeps_classes=True)
     if options.init and options.variant:
         converting = command("convert", options.init, "OUTPUT", "--variant", options.variant)
         raise UsageError(f"--variant is {options.variant}: --init determines the net; `{converting}` chooses it")
     config = preset(preset_name)
     config = replace(config, data=replace(config.data, train_examples=None))
+    keeps_classes = False
     notes = []
     if preset_name == "photos" and not options.preset:
         notes.append("preset photos, because the data set is a folder; --preset quickstart is for 32-pixel images")
     if options.config:
-        config = _with_file(config, Path(options.config))
+        config, keeps_classes = _with_file(config, Path(options.config))
+    if options.variant or options.init:
+        keeps_classes = False
     if options.variant:
         rate = config.optimizer.learning_rate
         config = _with_variant(config, options.variant)
@@ -71,7 +75,8 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
             )
     if options.init:
         config = _with_init(config, Path(options.init))
-    return StartingRun(config, workdir, notes=tuple(notes))
+    keeps_classes |= getattr(options, "model.classes") is not None
+    return StartingRun(config, workdir, keeps_classes=keeps_classes, notes=tuple(notes))
 
 
 def _is_folder(dataset: str | None) -> bool:
@@ -80,8 +85,11 @@ def _is_folder(dataset: str | None) -> bool:
     return dataset is not None and is_image_folder(dataset)
 
 
-def _with_file(config: TrainConfig, path: Path) -> TrainConfig:
-    """``config`` with the fields that the JSON file at ``path`` sets."""
+def _with_file(config: TrainConfig, path: Path) -> tuple[TrainConfig, bool]:
+    """``config`` with the fields that the JSON file at ``path`` sets, and whether it chooses ``model.classes``.
+
+    The config.json of a run does not choose it: its number of classes can come from the data set of that run.
+    """
     try:
         changes = json.loads(path.read_text())
         if not isinstance(changes, dict):
@@ -92,7 +100,8 @@ def _with_file(config: TrainConfig, path: Path) -> TrainConfig:
         raise UsageError(f"--config is {path}: {(error.strerror or 'cannot be read').lower()}") from error
     except ValueError as error:  # UsageError is one
         raise UsageError(f"--config is {path}: {error}") from error
-    return replace(changed, data=replace(changed.data, train_examples=None))
+    chooses_classes = "classes" in changes.get("model", {}) and changed.data.train_examples is None
+    return replace(changed, data=replace(changed.data, train_examples=None)), chooses_classes
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -64,10 +64,9 @@ def main(arguments: list[str]) -> int:
     console = Console(quiet=parsed.quiet)
     for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, start.workdir.has_checkpoint)]:
         say(console, f"note      {note}")
-    keeps_classes = parsed.recipe.model.classes != start.config.model.classes or start.is_resumed
     start_from_weights = start_from_file if parsed.recipe.init is not None else None
     result = loop.train(
-        parsed.recipe, start.workdir, console, parsed.devices, keeps_classes, parsed.profile, start_from_weights
+        parsed.recipe, start.workdir, console, parsed.devices, start.keeps_classes, parsed.profile, start_from_weights
     )
     if result.stopped_by is not None:
         _report_stop(start.workdir, result)

@@ -16,6 +16,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "what to train": {
         "--preset": ("NAME", "the run to start from; other options change it"),
         "--variant": ("NAME", "another net for the run"),
+        "--model.classes": ("N", "outputs of the net, if more than the data set has classes"),
         "--config": ("FILE", "JSON with the fields to change, or the config.json of a run"),
         "--init": ("PATH", "weights to start from: a file or a run directory"),
         "--workdir": ("DIR", "the run directory; an existing run resumes"),

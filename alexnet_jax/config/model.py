@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from alexnet_jax.config.checks import check, check_fields, check_fraction, check_not_negative, check_positive
+from alexnet_jax.config.checks import (
+    check,
+    check_fields,
+    check_finite,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    make_lists_tuples,
+)
 from alexnet_jax.config.windows import Rounding, window_count
 
 Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool"]
@@ -31,8 +39,6 @@ def _check_response_norm(config: Any) -> None:
 class ConvConfig:
     """One convolutional layer and the operations that follow it."""
 
-    section: ClassVar[str] = "model.convs."
-
     features: int
     """Output channels of all towers together."""
     kernel_size: int
@@ -54,15 +60,17 @@ class ConvConfig:
     """Initial value of each bias. Not used where kernel_stddev is None."""
 
     def __post_init__(self) -> None:
-        check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev")
-        check_not_negative(self, "padding")
+        make_lists_tuples(self)
+
+    def check(self, section: str) -> None:
+        """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
+        check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev", section=section)
+        check_not_negative(self, "padding", section=section)
 
 
 @dataclass(frozen=True)
 class DenseConfig:
     """One fully connected layer, followed by ReLU."""
-
-    section: ClassVar[str] = "model.dense."
 
     features: int
     """Output units of all towers together."""
@@ -71,8 +79,9 @@ class DenseConfig:
     bias: float = 0.0
     """Initial value of each bias. Not used where kernel_stddev is None."""
 
-    def __post_init__(self) -> None:
-        check_positive(self, "features", "kernel_stddev")
+    def check(self, section: str) -> None:
+        """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
+        check_positive(self, "features", "kernel_stddev", section=section)
 
 
 @dataclass(frozen=True)
@@ -194,6 +203,11 @@ class ModelConfig:
     """Initial value of the classifier's biases."""
 
     def __post_init__(self) -> None:
+        make_lists_tuples(self)
+        check_finite(self, "model")
+        for name in ("convs", "dense"):
+            for index, layer in enumerate(getattr(self, name)):
+                layer.check(f"model.{name}.{index}.")
         check_positive(self, "classes", "image_size", "channels", "head_kernel_stddev")
         check(self.towers in (1, 2), "model.towers", self.towers, "use 1 or 2")
         check(bool(self.convs), "model.convs", self.convs, "use at least one convolution")

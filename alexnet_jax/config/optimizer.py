@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import check_fraction, check_not_negative, check_positive
+from alexnet_jax.config.checks import check_fraction, check_not_negative, check_positive, make_lists_tuples
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class OptimizerConfig:
     two differ after a change of the rate."""
 
     def __post_init__(self) -> None:
+        make_lists_tuples(self)
         check_positive(self, "learning_rate")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
         check_fraction(self, "momentum")

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import check, check_fields, check_fraction, check_not_negative, check_positive
+from alexnet_jax.config.checks import (
+    check,
+    check_fields,
+    check_finite,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+)
 from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.config.optimizer import OptimizerConfig
 from alexnet_jax.config.schedule import ScheduleConfig
@@ -13,6 +20,8 @@ from alexnet_jax.errors import UsageError
 
 Resize = Literal["crop", "squash"]
 """How an image of any size becomes a square."""
+
+_MAX_STEPS = 2**31 - 1
 
 Dtype = Literal["float32", "bfloat16"]
 """The dtypes that a net can compute in."""
@@ -129,6 +138,7 @@ class TrainConfig:
     """Steps between lines of training metrics."""
 
     def __post_init__(self) -> None:
+        check_finite(self, "")
         check_positive(
             self, "batch_size", "epochs", "steps_per_dispatch", "evaluate_every", "checkpoint_every", "log_every"
         )
@@ -143,6 +153,8 @@ class TrainConfig:
         if examples is not None:
             remedy = f"use at most {examples}, the number of training images"
             check(self.batch_size <= examples, "batch_size", self.batch_size, remedy)
+            most = _MAX_STEPS // self.steps_per_epoch
+            check(self.epochs <= most, "epochs", self.epochs, f"use at most {most}, because steps are counted in int32")
         count = self.augment.images_per_crop
         remedy = f"use a divisor of the batch size, {self.batch_size}"
         check(self.batch_size % count == 0, "augment.images_per_crop", count, remedy)
@@ -155,10 +167,14 @@ class TrainConfig:
             UsageError: ``data.train_examples`` is None.
         """
         if self.data.train_examples is None:
-            raise UsageError("data.train_examples is None: use the number of training images (`alexnet train` sets it)")
+            raise UsageError("data.train_examples is None: use the number of training images, as alexnet train does")
         return self.data.train_examples // self.batch_size
 
     @property
     def steps(self) -> int:
         """Training steps of the run."""
         return self.epochs * self.steps_per_epoch
+
+    def step_of(self, epoch: float) -> int:
+        """The step at which ``epoch``, which can be a fraction, begins. It is at most the largest int32."""
+        return min(round(epoch * self.steps_per_epoch), _MAX_STEPS)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import check, check_not_negative, check_positive
+from alexnet_jax.config.checks import check, check_not_negative, check_positive, make_lists_tuples
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class ScheduleConfig:
     """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR."""
 
     def __post_init__(self) -> None:
+        make_lists_tuples(self)
         check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0 and at most 1")
         check_positive(self, "patience", "power", "decay_epochs")
         check_not_negative(self, "max_drops", "final_rate", "warm_up_epochs", "warm_up_rate")

@@ -88,7 +88,7 @@ def _factor(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Floa
     schedule = config.schedule
     match schedule.rule:
         case "steps":
-            boundaries = [_step_of(epoch, config) for epoch in schedule.epochs]
+            boundaries = [config.step_of(epoch) for epoch in schedule.epochs]
             drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
             return _factor_after(drops, len(boundaries), schedule)
         case "plateau":
@@ -108,7 +108,7 @@ def _factor_after(drops: Int[Array, ""], most_drops: int, schedule: ScheduleConf
 def _progress(step: Int[Array, ""], config: TrainConfig) -> Float[Array, ""]:
     """The fraction of the decay that lies behind ``step``, at most 1."""
     epochs = config.schedule.decay_epochs
-    steps = config.steps if epochs is None else _step_of(epochs, config)
+    steps = config.steps if epochs is None else config.step_of(epochs)
     return jnp.minimum(step.astype(jnp.float32) / max(steps, 1), 1)
 
 
@@ -117,20 +117,15 @@ def _warm_up(step: Int[Array, ""], factor: Float[Array, ""], config: TrainConfig
     schedule = config.schedule
     if schedule.warm_up_epochs == 0:
         return factor
-    steps = _step_of(schedule.warm_up_epochs, config)
+    steps = config.step_of(schedule.warm_up_epochs)
     rise = (step.astype(jnp.float32) / max(steps, 1)) ** (2 if schedule.warm_up == "quadratic" else 1)
     start = schedule.warm_up_rate / config.optimizer.learning_rate
     return jnp.where(step < steps, start + (1 - start) * rise, factor)
 
 
-def _step_of(epoch: float, config: TrainConfig) -> int:
-    """The step at which ``epoch``, which can be a fraction, begins."""
-    return round(epoch * config.steps_per_epoch)
-
-
 def _layer_factors(step: Int[Array, ""], config: TrainConfig) -> dict[str, Float[Array, ""]]:
     factors: dict[str, Float[Array, ""]] = {}
     for layer, epoch, factor in sorted(config.schedule.layer_rates, key=lambda entry: entry[1]):
-        first_step = _step_of(epoch, config) if epoch > 0 else 0
+        first_step = config.step_of(epoch) if epoch > 0 else 0
         factors[layer] = jnp.where(step >= first_step, jnp.float32(factor), factors.get(layer, jnp.float32(1)))
     return factors | dict.fromkeys(config.optimizer.frozen, jnp.float32(0))

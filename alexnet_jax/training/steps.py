@@ -66,7 +66,7 @@ def loss_fn(
 def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
     """Whether the next step adds colour noise."""
     until = config.augment.pca_colour_noise_until
-    return until is None or state.step < round(until * config.steps_per_epoch)
+    return until is None or state.step < config.step_of(until)
 
 
 def train_step(

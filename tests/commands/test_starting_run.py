@@ -27,7 +27,7 @@ def start(*arguments: object) -> StartingRun:
 def test_quickstart_is_the_default():
     run = start("--seed", 1)
     assert run.config.model == preset("quickstart").model
-    assert (run.workdir.root.as_posix(), run.notes, run.is_resumed) == ("runs/quickstart", (), False)
+    assert (run.workdir.root.as_posix(), run.notes, run.keeps_classes) == ("runs/quickstart", (), False)
 
 
 def test_folder_of_photos_gets_the_photos_preset_and_a_note(photos):
@@ -69,6 +69,25 @@ def test_config_of_a_run_replaces_the_preset(tmp_path):
     assert config.data.train_examples is None  # the data set decides
     assert config.model == preset("imagenet_original").model
     assert config.schedule == preset("imagenet_original").schedule
+
+
+def test_a_number_of_classes_counts_even_if_it_is_the_default(tmp_path):
+    chosen, other = tmp_path / "chosen.json", tmp_path / "other.json"
+    chosen.write_text('{"model": {"classes": 10}}')
+    other.write_text('{"model": {"image_size": 32}}')
+    of_a_run = tmp_path / "config.json"
+    of_a_run.write_text(config_to_json(preset("quickstart")))
+    assert preset("quickstart").model.classes == 10
+    for arguments, keeps in (
+        (["--model.classes", 10], True),
+        (["--model.classes=10"], True),
+        (["--config", chosen], True),
+        (["--config", chosen, "--variant", "small"], False),
+        (["--config", other], False),
+        (["--config", of_a_run], False),  # taken from its data set
+        ([], False),
+    ):
+        assert start(*arguments).keeps_classes == keeps, arguments
 
 
 @pytest.mark.parametrize(
