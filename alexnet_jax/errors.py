@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class AlexNetError(Exception):
@@ -53,6 +53,12 @@ def first_line(error: Exception) -> str:
     """The first line of another library's error, shortened; its class name if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0][:160] if lines else type(error).__name__
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """The first ``most`` of ``names`` as a list for a line of text."""
+    shown = [name if name.isprintable() else printable(name) for name in names[:most]]
+    return ", ".join([*shown, "..."] if len(names) > most else shown)
 
 
 def printable(name: str) -> str:

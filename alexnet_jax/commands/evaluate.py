@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
-from alexnet_jax.errors import UsageError
+from alexnet_jax.errors import AlexNetError, UsageError
+
+if TYPE_CHECKING:
+    from alexnet_jax.data.source import DataSet
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ def main(arguments: list[str]) -> int:
     for other in nets:
         other.check_classes(data.class_names, data.where)
         other.check_images(net.config)
+    if parsed.dataset is None:
+        _warn_of_changes(parsed.nets, data)
     source = data.test if parsed.dataset else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
@@ -74,6 +80,27 @@ def main(arguments: list[str]) -> int:
     if write_json(result, parsed.json):
         print(_describe(result))
     return 0
+
+
+def _warn_of_changes(nets: tuple[Path, ...], data: DataSet) -> None:
+    """Prints a line for each run whose data have changed since it started."""
+    from alexnet_jax.data.identity import describe_data_change, identify
+    from alexnet_jax.training.run_directory import RunDirectory
+
+    now = identify(data)
+    for net in nets:
+        try:
+            known = RunDirectory(net).read_data()
+        except AlexNetError as error:
+            print(f"alexnet: warning: {error}", file=sys.stderr)
+            continue
+        change = None if known is None else describe_data_change(known, now)
+        if change is not None:
+            print(
+                f"alexnet: warning: {data.where}: the data changed since the run in {net} started: {change}; restore "
+                "them to measure the errors of the run",
+                file=sys.stderr,
+            )
 
 
 def _describe(result: dict[str, Any]) -> str:

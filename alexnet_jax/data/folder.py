@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,10 @@ from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, find_layout, is_image
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.source import DataSet, Example, Source, hold_out
 from alexnet_jax.data.synsets import readable_names
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.errors import AlexNetError, first_few
 from alexnet_jax.hints import command
 
 _SUFFIXES_TEXT = ", ".join(IMAGE_SUFFIXES)
-_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class FolderSource(Source):
     def name(self, index: int) -> str:
         """The path relative to the folder of the split."""
         return self.files[index].relative_to(self.folder).as_posix()
+
+    def entries(self) -> list[tuple[str, int]]:
+        """The paths relative to the folder of the data set, and the labels."""
+        start = len(os.fspath(self.root / "x")) - 1
+        paths = (os.fspath(file)[start:].replace(os.sep, "/") for file in self.files)
+        return list(zip(paths, self.labels, strict=True))
 
     def __repr__(self) -> str:
         return f"FolderSource({self.folder}, {len(self.files)} files)"
@@ -115,7 +121,7 @@ def _list_files(folder: Path, class_names: tuple[str, ...]) -> _Listing:
         raise AlexNetError(f"{folder}: has a class {min(unknown)!r} that the training folder does not have; remove it")
     listing = _Listing(folder)
     for label, name in enumerate(class_names):
-        files = visible_files(folder / name)
+        files = visible_files(folder / name) if (folder / name).is_dir() else []
         images = [(file, label) for file in files if is_image_name(file.name)]
         listing.images.extend(images)
         listing.other_files.extend(file for file in files if not is_image_name(file.name))
@@ -150,5 +156,4 @@ def _notes(root: Path, listings: list[_Listing]) -> Iterator[str]:
 
 def _first(root: Path, paths: list[Path]) -> str:
     """The first few of ``paths``, relative to ``root``."""
-    names = [path.relative_to(root).as_posix() for path in paths[:_MAX_NAMED]]
-    return ", ".join([*names, "..."] if len(paths) > _MAX_NAMED else names)
+    return first_few([path.relative_to(root).as_posix() for path in paths])

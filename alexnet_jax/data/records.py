@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,18 @@ class Records:
         self._encoded = isinstance(self._image, tfds.features.Image)
         form = self._image.get_serialized_info()
         self._is_one_string = isinstance(form, tfds.features.TensorInfo) and form.np_dtype == np.object_
+        self._name = f"{builder.info.full_name} {split}"
+        self._parts = builder.info.splits[split].file_instructions
+
+    def content(self) -> str:
+        """What identifies the records: the data set, its version, the split, and the sizes of its files."""
+        sizes = [os.path.getsize(part.filename) for part in self._parts]
+        facts = [
+            (os.path.basename(part.filename), size, part.skip, part.take, part.examples_in_shard)
+            for part, size in zip(self._parts, sizes, strict=True)
+        ]
+        digest = hashlib.sha256(repr(facts).encode()).hexdigest()
+        return f"{self._name}: {len(self):,} records in files of {sum(sizes):,} bytes (layout {digest[:16]})"
 
     def __len__(self) -> int:
         return len(self._serialized)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,14 @@ class Source(ABC):
     def name(self, index: int) -> str:
         """A name that identifies the example at ``index`` for a user."""
 
+    def entries(self) -> list[tuple[str, int]] | None:
+        """The path of each example in the data set and its label, or None if the examples are not files."""
+        return None
+
+    def content(self) -> str:
+        """What identifies the examples if they are not files, in one line."""
+        return f"{len(self):,} examples"
+
 
 @dataclass(frozen=True)
 class Part(Source):
@@ -57,6 +66,16 @@ class Part(Source):
     def name(self, index: int) -> str:
         """As in ``source``."""
         return self.source.name(int(self.indices[index]))
+
+    def entries(self) -> list[tuple[str, int]] | None:
+        """As in ``source``."""
+        entries = self.source.entries()
+        return None if entries is None else [entries[index] for index in self.indices]
+
+    def content(self) -> str:
+        """That of ``source``, and a digest of ``indices``."""
+        digest = hashlib.sha256(self.indices.astype("<i8").tobytes()).hexdigest()
+        return f"{len(self):,} of {self.source.content()} (choice {digest[:16]})"
 
     def __repr__(self) -> str:
         return f"Part({self.source!r}, {len(self.indices)} examples)"

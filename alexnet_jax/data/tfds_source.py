@@ -51,6 +51,10 @@ class TfdsSource(Source):
         """The split and the index."""
         return f"{self.split} {index}"
 
+    def content(self) -> str:
+        """The data set, its version, the split, and the size of its files."""
+        return self.records.content()
+
     def __repr__(self) -> str:
         return f"TfdsSource({self.where}, {len(self.records)} records)"
 

@@ -15,6 +15,7 @@ from alexnet_jax.console.progress import Display
 from alexnet_jax.console.progress import say as say_to
 from alexnet_jax.console.tables import describe_run
 from alexnet_jax.data.dataset import open_dataset
+from alexnet_jax.data.identity import identify
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.checkpoint import tree_digest
@@ -74,7 +75,7 @@ def train(
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
     layout = choose_layout(config, devices)
-    workdir.claim(config, data.class_names)
+    workdir.claim(config, data.class_names, identify(data))
     say = partial(say_to, console)
     writer = CheckpointWriter(workdir.checkpoints)
     state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights))

@@ -9,12 +9,16 @@ from typing import Any, Literal
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json, config_to_json, differences
-from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.data.identity import Identity, describe_data_change
+from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.training.versions import describe_change, installed_versions
 
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
 """Fields that may change when a run is resumed, because they do not change its parameters."""
+
+_IN_IDENTITY = {"data.dataset", "data.train_examples"}
+"""Fields that the identity of the data stands for, where it is known."""
 
 _MOST_NAMED = 5
 
@@ -32,6 +36,7 @@ class RunDirectory:
         root: the directory.
         config: the ``TrainConfig``, as JSON.
         classes: the names of the classes, one per line.
+        data: what identifies the examples of the data set (``Identity``), as JSON.
         metrics: the rows of metrics, one JSON object per line.
         versions: a JSON list of the versions of JAX and others, each entry with the first step that used them.
         checkpoints: the directory of the checkpoints (``Checkpoints``).
@@ -43,6 +48,7 @@ class RunDirectory:
         self.root = root
         self.config = root / "config.json"
         self.classes = root / "classes.txt"
+        self.data = root / "data.json"
         self.metrics = root / "metrics.jsonl"
         self.versions = root / "versions.json"
         self.checkpoints = root / "checkpoints"
@@ -87,27 +93,53 @@ class RunDirectory:
         """The names of the classes, or () if they are not known."""
         return tuple(self.classes.read_text().splitlines()) if self.classes.exists() else ()
 
-    def claim(self, config: TrainConfig, class_names: tuple[str, ...]) -> None:
-        """Makes the directory, and writes the config and the names of the classes.
+    def claim(self, config: TrainConfig, class_names: tuple[str, ...], data: Identity | None = None) -> None:
+        """Makes the directory, and writes the config, the names of the classes and the identity of the data.
 
         If the directory holds a run, ``config`` may have more epochs and may differ in the fields in ``MAY_DIFFER``.
+        The data set may be in another place.
 
         Raises:
-            UsageError: the directory holds a run with another config, or ``root`` is a file.
+            UsageError: the directory holds a run with another config or other data, or ``root`` is a file.
         """
         if self.root.exists() and not self.root.is_dir():
             raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
         if self.has_checkpoint:
-            self._check_same_run(self.read_config(), config)
+            known = None if data is None else self.read_data()
+            self._check_same_run(self.read_config(), config, MAY_DIFFER if known is None else MAY_DIFFER | _IN_IDENTITY)
+            change = None if known is None or data is None else describe_data_change(known, data)
+            if change is not None:
+                raise UsageError(
+                    f"{config.data.dataset}: the data changed since the run in {self.root} started: {change}; restore "
+                    "it, or use another --workdir"
+                )
         self.root.mkdir(parents=True, exist_ok=True)
         replace_file(self.config, config_to_json(config) + "\n")
         replace_file(self.classes, "".join(f"{name}\n" for name in class_names))
+        if data is not None:
+            replace_file(self.data, data.to_json() + "\n")
 
-    def _check_same_run(self, old: TrainConfig, new: TrainConfig) -> None:
+    def read_data(self) -> Identity | None:
+        """The identity of the data of the run; None if it is not known, as for runs of earlier versions.
+
+        Raises:
+            AlexNetError: the file cannot be read.
+        """
+        try:
+            return Identity.from_json(self.data.read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise AlexNetError(
+                f"{self.data}: cannot be read ({first_line(error)}); restore it, or remove it if the data are those "
+                "that the run started with"
+            ) from error
+
+    def _check_same_run(self, old: TrainConfig, new: TrainConfig, may_differ: set[str]) -> None:
         parts = [
             f"{name} was {_short(before)} and is now {_short(after)}"
             for name, before, after in differences(old, new)
-            if name not in MAY_DIFFER and not (name == "epochs" and after > before)
+            if name not in may_differ and not (name == "epochs" and after > before)
         ]
         if parts:
             more = f"; and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
 FAST = ["--preset", "quickstart", "--batch_size", 8, "--epochs", 2, "--log_every", 1, "--devices", 1]
+FAST += ["--data.test_fraction", 0.3]
 
 
 def train(workdir, folder, *options):
@@ -29,3 +32,82 @@ def test_constant_channels_give_finite_numbers_and_a_note(photos, tmp_path, cons
     assert done.returncode == 0, done.stderr
     assert f"\nnote      channel {named} of the training images is constant (channels count from 0)\n" in done.stdout
     assert all(math.isfinite(row["loss"]) for row in RunDirectory(tmp_path / "run").read_metrics())
+
+
+def add_image(folder, name):
+    shutil.copy(next(folder.rglob("*.png")), folder / name)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run on a folder without train and test folders, and the folder."""
+    root = tmp_path_factory.mktemp("finished")
+    rng = np.random.default_rng(1)
+    for kind in ("cat", "dog"):
+        (root / "photos" / kind).mkdir(parents=True)
+        for index in range(14):
+            pixels = rng.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "photos" / kind / f"{index}.png")
+    done = train(root / "run", root / "photos")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of ``finished``, to change."""
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_folder_with_another_image_is_not_trained_on_its_test_images(copy):
+    photos, run = copy / "photos", copy / "run"
+    assert train(run, photos).returncode == 0
+    add_image(photos, "cat/new.png")
+    changed = rf"{photos}: the data changed since the run in {run} started: 1 image added \(cat/new\.png\); "
+    changed += r"\d training images moved to the test images \(.+\); "
+    done = train(run, photos, "--epochs", 3)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert re.fullmatch(rf"alexnet: error: {changed}restore it, or use another --workdir\n", done.stderr)
+    evaluated = alexnet("evaluate", run)
+    assert (evaluated.returncode, evaluated.stderr.count("\n")) == (0, 1)
+    assert re.match(f"alexnet: warning: {changed}", evaluated.stderr)
+    (photos / "cat" / "new.png").unlink()
+    assert train(run, photos, "--epochs", 3).returncode == 0
+
+
+def test_renamed_classes_that_permute_the_labels_are_refused(copy):
+    (copy / "photos" / "dog").rename(copy / "photos" / "ant")
+    done = train(copy / "run", copy / "photos")
+    assert done.returncode == 2
+    assert "class 0 was 'cat' and is now 'ant'; class 1 was 'dog' and is now 'cat'; restore it" in done.stderr
+
+
+def test_data_that_moved_as_a_whole_are_the_same(copy, finished):
+    done = train(copy / "run", copy / "photos", "--epochs", 3)  # the run started with the folder of ``finished``
+    assert done.returncode == 0, done.stderr
+    assert RunDirectory(copy / "run").read_config().data.dataset == str(copy / "photos")
+    other = train(copy / "run", copy / "photos", "--epochs", 3, "--data.test_fraction", 0.4)
+    assert "data.test_fraction was 0.3 and is now 0.4" in other.stderr
+
+
+def test_a_run_of_an_earlier_version_records_its_data(copy):
+    record = copy / "run" / "data.json"
+    written = record.read_text()
+    record.unlink()
+    refused = train(copy / "run", copy / "photos")
+    assert "data.dataset was" in refused.stderr
+    assert alexnet("train", "--workdir", copy / "run").returncode == 0
+    assert record.read_text() == written
+
+
+def test_a_damaged_record_of_the_data_stops_training_and_not_evaluation(copy):
+    record = copy / "run" / "data.json"
+    record.write_bytes(b"\xff{")
+    refused = alexnet("train", "--workdir", copy / "run")
+    assert refused.returncode == 1
+    assert re.search(
+        rf"error: {record}: cannot be read \(.+\); restore it, or remove it if the data are", refused.stderr
+    )
+    evaluated = alexnet("evaluate", copy / "run")
+    assert evaluated.returncode == 0
+    assert f"warning: {record}: cannot be read" in evaluated.stderr
