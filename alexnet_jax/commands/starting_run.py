@@ -50,7 +50,10 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     )
     name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
     workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
-    if workdir.has_checkpoint and not any((options.preset, options.variant, options.config)):
+    if options.overwrite and options.init and Path(options.init).resolve().is_relative_to(workdir.root.resolve()):
+        raise UsageError(f"--init is {options.init}: --overwrite would delete it; use another --workdir")
+    resumes = workdir.has_checkpoint and not options.overwrite
+    if resumes and not any((options.preset, options.variant, options.config)):
         return StartingRun(workdir.read_config(), workdir, keeps_classes=True)
     if options.init and options.variant:
         converting = command("convert", options.init, "OUTPUT", "--variant", options.variant)

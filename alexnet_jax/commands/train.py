@@ -36,6 +36,8 @@ class TrainArguments:
     """A JSON file with the fields to change, or the config.json of a run."""
     workdir: Path | None = None
     """The run directory. An existing run resumes. Default: runs/NAME, the name of the preset, config or variant."""
+    overwrite: bool = False
+    """Delete the run in the run directory and start afresh."""
     devices: int | None = None
     """The number of devices, 1 or 2. Default: one per tower, if available."""
     profile: Path | None = None
@@ -62,11 +64,19 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.weights.fine_tuning import start_from_file
 
     console = Console(quiet=parsed.quiet)
-    for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, start.workdir.has_checkpoint)]:
+    resumes = start.workdir.has_checkpoint and not parsed.overwrite
+    for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, resumes)]:
         say(console, f"note      {note}")
     start_from_weights = start_from_file if parsed.recipe.init is not None else None
     result = loop.train(
-        parsed.recipe, start.workdir, console, parsed.devices, start.keeps_classes, parsed.profile, start_from_weights
+        parsed.recipe,
+        start.workdir,
+        console,
+        parsed.devices,
+        start.keeps_classes,
+        parsed.profile,
+        start_from_weights,
+        parsed.overwrite,
     )
     if result.stopped_by is not None:
         _report_stop(start.workdir, result)

@@ -41,7 +41,11 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--profile": ("DIR", "write a profiler trace of a few steps to DIR"),
     },
 }
-_FLAGS = {"--quiet": "print only errors and the final line", "--help-all": "show every option"}
+_FLAGS = {
+    "--overwrite": "delete the run in the run directory and start afresh",
+    "--quiet": "print only errors and the final line",
+    "--help-all": "show every option",
+}
 
 
 def parse_common(arguments: list[str]) -> argparse.Namespace:

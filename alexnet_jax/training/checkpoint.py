@@ -17,7 +17,7 @@ import orbax.checkpoint.experimental.v1 as ocp
 from jaxtyping import PyTree
 
 from alexnet_jax.errors import AlexNetError, first_line
-from alexnet_jax.training.run_directory import checkpoint_steps
+from alexnet_jax.training.checkpoint_files import checkpoint_steps
 from alexnet_jax.training.state import TrainState
 
 STATE, DIGESTS = "state", "digests"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +13,17 @@ import orbax.checkpoint.experimental.v1 as ocp
 from alexnet_jax.errors import AlexNetError, first_line
 from alexnet_jax.files import sync_directory, sync_tree
 from alexnet_jax.training.checkpoint import DIGESTS, STATE, array_digests, orbax_context
-from alexnet_jax.training.run_directory import checkpoint_steps
+from alexnet_jax.training.checkpoint_files import (
+    checkpoint_steps,
+    remove_checkpoint,
+    remove_unfinished,
+    set_aside,
+    unfinished_checkpoint,
+)
+from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.state import TrainState
 
 _LATEST_KEPT = 2
-_UNFINISHED, _DELETED = ".unfinished", ".deleted"
 
 
 class CheckpointWriter:
@@ -29,14 +33,14 @@ class CheckpointWriter:
 
     Args:
         directory: made if it does not exist. The files of interrupted saves are deleted.
+        lease: checked before a checkpoint gets its name. None checks nothing.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lease: Lease | None = None) -> None:
         self._directory = directory
+        self._lease = lease
         directory.mkdir(parents=True, exist_ok=True)
-        for entry in directory.iterdir():
-            if "orbax-checkpoint-tmp" in entry.name or entry.suffix in (_UNFINISHED, _DELETED):
-                shutil.rmtree(entry)
+        remove_unfinished(directory)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         self._saving: Future[None] | None = None
 
@@ -81,18 +85,14 @@ class CheckpointWriter:
         Returns:
             Their new places. Nothing reads or deletes them.
         """
-        return [self._set_aside(later) for later in checkpoint_steps(self._directory) if later > step]
-
-    def _set_aside(self, step: int) -> Path:
-        places = (self._directory / f"{step}.damaged{number or ''}" for number in itertools.count())
-        place = next(place for place in places if not place.exists())
-        return (self._directory / str(step)).rename(place)
+        return [set_aside(self._directory, later) for later in checkpoint_steps(self._directory) if later > step]
 
     def _save(self, state: TrainState, keep: int | None) -> None:
         try:
             self._write(state)
             self._delete_old(keep)
         except Exception as error:  # Orbax raises errors without a common class for a full disk
+            self._check_lease()  # a run that has taken over deletes unfinished checkpoints
             text = str(error)
             is_full = "No space left" in text or "File too large" in text
             raise AlexNetError(
@@ -102,19 +102,20 @@ class CheckpointWriter:
             ) from error
 
     def _write(self, state: TrainState) -> None:
-        final = self._directory / str(int(state.step))
-        unfinished = final.with_suffix(_UNFINISHED)
+        step = int(state.step)
+        unfinished = unfinished_checkpoint(self._directory, step)
         with orbax_context():
             ocp.save_checkpointables(unfinished.absolute(), {STATE: state, DIGESTS: array_digests(state)})
         sync_tree(unfinished)
-        unfinished.rename(final)
+        self._check_lease()
+        unfinished.rename(self._directory / str(step))
         sync_directory(self._directory)
+
+    def _check_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.check()
 
     def _delete_old(self, keep: int | None) -> None:
         for step in checkpoint_steps(self._directory)[:-_LATEST_KEPT]:
             if step != keep:
-                self._delete(step)
-
-    def _delete(self, step: int) -> None:
-        checkpoint = self._directory / str(step)
-        shutil.rmtree(checkpoint.rename(checkpoint.with_suffix(_DELETED)))
+                remove_checkpoint(self._directory, step)

@@ -56,6 +56,7 @@ def train(
     keep_classes: bool = True,
     profile: Path | None = None,
     start_from_weights: StartFromWeights | None = None,
+    overwrite: bool = False,
 ) -> Result:
     """Trains a run to its end, or resumes it. Ctrl-C stops it between two steps.
 
@@ -67,17 +68,35 @@ def train(
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.
         profile: a directory for a profiler trace of a few steps.
         start_from_weights: makes the first state of a new run with ``config.init``. None draws initial weights.
+        overwrite: whether to delete the run in ``workdir`` and start afresh.
 
     Raises:
-        UsageError: ``workdir`` holds another run, or the config does not fit the data or the devices.
+        UsageError: ``workdir`` holds another run, another process trains there, or the config does not fit
+            the data or the devices.
         AlexNetError: data or checkpoints cannot be read or written, or the loss is not a finite number.
     """
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
     layout = choose_layout(config, devices)
-    workdir.claim(config, data.class_names, identify(data))
+    identity = identify(data)
+    with workdir.held():
+        if overwrite:
+            workdir.remove_run()
+        workdir.claim(config, data.class_names, identity)
+        return _train(config, data, layout, workdir, console, profile, start_from_weights)
+
+
+def _train(
+    config: TrainConfig,
+    data: DataSet,
+    layout: Layout,
+    workdir: RunDirectory,
+    console: Console,
+    profile: Path | None,
+    start_from_weights: StartFromWeights | None,
+) -> Result:
     say = partial(say_to, console)
-    writer = CheckpointWriter(workdir.checkpoints)
+    writer = CheckpointWriter(workdir.checkpoints, workdir.lease)
     state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights))
 
     start = int(state.step)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +14,8 @@ from alexnet_jax.config.serialize import config_from_json, config_to_json, diffe
 from alexnet_jax.data.identity import Identity, describe_data_change
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
+from alexnet_jax.training.checkpoint_files import checkpoint_steps, remove_all
+from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.versions import describe_change, installed_versions
 
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
@@ -42,6 +46,7 @@ class RunDirectory:
         checkpoints: the directory of the checkpoints (``Checkpoints``).
         curves: a plot of the metrics, drawn at the end of the run.
         filters: a picture of the kernels of conv1, drawn at the end of the run.
+        lease: held by the process that trains the run.
     """
 
     def __init__(self, root: Path) -> None:
@@ -54,6 +59,7 @@ class RunDirectory:
         self.checkpoints = root / "checkpoints"
         self.curves = root / "curves.png"
         self.filters = root / "filters.png"
+        self.lease = Lease(root)
 
     @property
     def has_checkpoint(self) -> bool:
@@ -93,17 +99,38 @@ class RunDirectory:
         """The names of the classes, or () if they are not known."""
         return tuple(self.classes.read_text().splitlines()) if self.classes.exists() else ()
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A context in which only this process trains the run. Makes the directory.
+
+        Raises:
+            UsageError: another process trains the run, or ``root`` is a file.
+            AlexNetError: the directory cannot be written.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AlexNetError(f"--workdir is {self.root}: it cannot be made ({error.strerror})") from error
+        with self.lease:
+            yield
+
+    def remove_run(self) -> None:
+        """Deletes the files of a run. Files with other names stay."""
+        remove_all(self.checkpoints)
+        for file in (self.metrics, self.versions, self.curves, self.filters, self.data, self.classes, self.config):
+            file.unlink(missing_ok=True)
+
     def claim(self, config: TrainConfig, class_names: tuple[str, ...], data: Identity | None = None) -> None:
-        """Makes the directory, and writes the config, the names of the classes and the identity of the data.
+        """Writes the config, the names of the classes and the identity of the data.
 
         If the directory holds a run, ``config`` may have more epochs and may differ in the fields in ``MAY_DIFFER``.
         The data set may be in another place.
 
         Raises:
-            UsageError: the directory holds a run with another config or other data, or ``root`` is a file.
+            UsageError: the directory holds a run with another config or other data.
         """
-        if self.root.exists() and not self.root.is_dir():
-            raise UsageError(f"--workdir is {self.root}: it is a file; name a directory")
         if self.has_checkpoint:
             known = None if data is None else self.read_data()
             self._check_same_run(self.read_config(), config, MAY_DIFFER if known is None else MAY_DIFFER | _IN_IDENTITY)
@@ -113,7 +140,6 @@ class RunDirectory:
                     f"{config.data.dataset}: the data changed since the run in {self.root} started: {change}; restore "
                     "it, or use another --workdir"
                 )
-        self.root.mkdir(parents=True, exist_ok=True)
         replace_file(self.config, config_to_json(config) + "\n")
         replace_file(self.classes, "".join(f"{name}\n" for name in class_names))
         if data is not None:
@@ -144,8 +170,8 @@ class RunDirectory:
         if parts:
             more = f"; and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
             raise UsageError(
-                f"{self.root} holds another run: {'; '.join(parts[:_MOST_NAMED])}{more}; use another --workdir, or the "
-                "same values"
+                f"{self.root} holds another run: {'; '.join(parts[:_MOST_NAMED])}{more}; use another --workdir, the "
+                "same values, or --overwrite to delete that run"
             )
 
     def keep_metrics_until(self, step: int) -> None:
@@ -167,7 +193,12 @@ class RunDirectory:
         return rows
 
     def append_metrics(self, row: Row) -> None:
-        """Appends a row and flushes it to disk."""
+        """Appends a row and flushes it to disk.
+
+        Raises:
+            AlexNetError: another process trains the run by now.
+        """
+        self.lease.check()
         with self.metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
             file.flush()
@@ -195,12 +226,6 @@ class RunDirectory:
             return json.loads(self.versions.read_text())
         except (OSError, ValueError):
             return []
-
-
-def checkpoint_steps(directory: Path) -> list[int]:
-    """The steps of the checkpoints in ``directory``, in ascending order. Unfinished checkpoints have other names."""
-    names = [entry.name for entry in directory.iterdir()] if directory.exists() else []
-    return sorted(int(name) for name in names if name.isdecimal() and name == str(int(name)))
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -12,6 +13,7 @@ from alexnet_jax.commands.train_help import parse_common
 from alexnet_jax.config.serialize import config_to_json
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset
+from alexnet_jax.training.run_directory import RunDirectory
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +108,16 @@ def test_unusable_config_file_is_refused(tmp_path, text, message):
         file.write_text(text)
     with pytest.raises(UsageError, match=re.escape(f"--config is {file}: {message}")):
         start("--config", file)
+
+
+def test_overwrite_starts_afresh_and_keeps_what_the_run_starts_from(tmp_path):
+    workdir = RunDirectory(tmp_path / "run")
+    workdir.root.mkdir()
+    workdir.claim(dataclasses.replace(preset("quickstart"), seed=9), ())
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    assert start("--workdir", workdir.root).config.seed == 9
+    fresh = start("--workdir", workdir.root, "--overwrite")
+    assert fresh.config.seed == 0
+    assert start("--workdir", workdir.root, "--overwrite", "--config", workdir.config).config.seed == 9
+    with pytest.raises(UsageError, match="--overwrite would delete it; use another --workdir"):
+        start("--workdir", workdir.root, "--overwrite", "--init", workdir.root)

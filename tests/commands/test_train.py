@@ -80,7 +80,7 @@ def test_a_run_prints_its_progress_and_writes_its_files(run):
             assert opened.size > (300, 200)
 
 
-def test_a_finished_run_is_reported_and_more_epochs_extend_it(run, tmp_path):
+def test_a_finished_run_is_reported_extended_and_overwritten(run, folder, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(run, workdir)
     again = alexnet("train", "--workdir", workdir)
@@ -95,6 +95,16 @@ def test_a_finished_run_is_reported_and_more_epochs_extend_it(run, tmp_path):
     refused = alexnet("train", "--workdir", workdir, "--optimizer.momentum", 0.5)
     assert refused.returncode == 2
     assert "optimizer.momentum was 0.9 and is now 0.5" in refused.stderr
+    assert "--overwrite to delete that run" in refused.stderr
+    (workdir / "notes.txt").touch()
+    overwriting = ["train", "--workdir", workdir, "--overwrite", "--data.dataset", folder, "--epochs", 1, *FAST]
+    wrong = alexnet(*overwriting, "--schedule.rule", "plateau")
+    assert (wrong.returncode, RunDirectory(workdir).has_checkpoint) == (2, True)
+    fresh = alexnet(*overwriting)
+    assert fresh.returncode == 0, fresh.stderr
+    assert [row["step"] for row in RunDirectory(workdir).read_metrics()] == [1, 2, 3, 3]
+    assert sorted(os.listdir(workdir / "checkpoints")) == ["3"]
+    assert (workdir / "notes.txt").exists()
 
 
 @pytest.mark.slow
@@ -129,6 +139,9 @@ def test_signals_save_a_checkpoint_and_print_how_to_resume(folder, tmp_path, num
     )
     while running.poll() is None and len(RunDirectory(workdir).read_metrics()) < 4:
         time.sleep(0.01)
+    second = alexnet("train", "--workdir", workdir, "--overwrite", *arguments[3:])
+    assert second.returncode == 2
+    assert f"process {running.pid} on" in second.stderr
     running.send_signal(number)
     out, errors = running.communicate(timeout=60)
     assert (running.returncode, errors) == (status, "")
@@ -274,6 +287,7 @@ def test_other_errors_are_one_line_and_status_1(tmp_path, arguments, message):
     (tmp_path / "broken" / "checkpoints" / "1").mkdir(parents=True)
     (tmp_path / "bare" / "checkpoints" / "1").mkdir(parents=True)  # its config was lost
     (tmp_path / "broken" / "config.json").write_text('{"model": ')
+    (tmp_path / "empty").mkdir()
     RunDirectory(tmp_path / "empty").claim(preset("quickstart"), ())
     done = alexnet(*arguments.split(), cwd=tmp_path)
     assert done.returncode == 1, done.stderr

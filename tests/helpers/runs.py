@@ -22,6 +22,7 @@ def write_run(root: Path, config: TrainConfig, class_names: tuple[str, ...]) -> 
     statistics = Statistics(mean, 400.0 * jnp.eye(channels, dtype=jnp.float32))
     state = jax.jit(partial(create_train_state, config))(jax.random.key(0), statistics)
     run = RunDirectory(root)
+    root.mkdir(parents=True, exist_ok=True)
     run.claim(config, class_names)
     with CheckpointWriter(run.checkpoints) as writer:
         writer.save(jax.device_get(state).replace(step=jnp.int32(7)))

@@ -14,6 +14,7 @@ import pytest
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.checkpoint import Checkpoints, array_digests, tree_digest
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
 from tests.helpers.nets import tiny_config
 
@@ -236,6 +237,16 @@ def test_a_failed_write_is_one_line(tmp_path, state, monkeypatch):
     ):
         writer.wait()
     assert steps_in(directory) == [1]
+
+
+def test_a_writer_that_lost_its_lease_leaves_the_directory_as_it_is(saved, state):
+    class Lost(Lease):
+        def check(self):
+            raise AlexNetError("taken over")
+
+    with pytest.raises(AlexNetError, match=r"^taken over$"), CheckpointWriter(saved, Lost(saved)) as writer:
+        writer.save(at(state, 6))
+    assert steps_in(saved) == [2, 4, 5]
 
 
 def test_the_digest_depends_on_every_value_and_shape(state):

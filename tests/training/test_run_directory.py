@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from alexnet_jax.config import OptimizerConfig
-from alexnet_jax.errors import UsageError
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
@@ -11,7 +11,7 @@ from alexnet_jax.variants import variant
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_config_survives_a_round_trip_through_the_run_directory(tmp_path, name):
-    workdir = RunDirectory(tmp_path / "run")
+    workdir = RunDirectory(tmp_path)
     workdir.claim(preset(name), ("a", "b"))
     assert workdir.read_config() == preset(name)
     assert hash(workdir.read_config()) == hash(preset(name))
@@ -19,7 +19,7 @@ def test_config_survives_a_round_trip_through_the_run_directory(tmp_path, name):
 
 
 def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
-    workdir, config = RunDirectory(tmp_path / "run"), preset("quickstart")
+    workdir, config = RunDirectory(tmp_path), preset("quickstart")
     workdir.claim(dataclasses.replace(config, seed=9), ())
     workdir.claim(config, ())  # no checkpoint yet, so any config may replace it
     (workdir.checkpoints / "4").mkdir(parents=True)
@@ -32,9 +32,32 @@ def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
     with pytest.raises(UsageError, match="holds another run") as error:
         workdir.claim(other, ())
     assert len(str(error.value)) < 500
+
+
+def test_a_file_is_no_run_directory(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="it is a file"):
-        RunDirectory(tmp_path / "file").claim(config, ())
+    for place, message in (("file", "it is a file"), ("file/run", "cannot be made")):
+        with pytest.raises(AlexNetError, match=message), RunDirectory(tmp_path / place).held():
+            pass
+
+
+def test_only_the_files_of_a_run_are_removed(tmp_path):
+    workdir = RunDirectory(tmp_path / "run")
+    with workdir.held():
+        workdir.claim(preset("quickstart"), ("a",))
+        workdir.append_metrics({"step": 1})
+        workdir.curves.touch()
+        for name in ("4", "3.damaged", "2.deleted", "mine"):
+            (workdir.checkpoints / name).mkdir(parents=True)
+        (workdir.root / "notes.txt").write_text("mine")
+        workdir.remove_run()
+        assert {file.name for file in workdir.root.rglob("*")} == {
+            "notes.txt",
+            "checkpoints",
+            "mine",
+            "lease.json",
+            ".lease.lock",
+        }
 
 
 def test_metrics_are_cut_after_the_step_and_before_a_partial_row(tmp_path):
