@@ -26,12 +26,18 @@ class OptimizerConfig:
     """Weight decay of the biases."""
     frozen: tuple[str, ...] = ()
     """Names of layers that keep their initial values, such as conv1 or fc6."""
-    rule: Literal["paper", "optax_sgd"] = "paper"
+    rule: Literal["paper", "optax_sgd", "lars"] = "paper"
     """paper: the learning rate is inside the velocity (section 5). optax_sgd: outside, as in optax.sgd and PyTorch. The
-    two differ after a change of the rate."""
+    two differ after a change of the rate. lars: as paper, with a factor lars_trust |w| / |gradient| for each array."""
+    nesterov: bool = False
+    """Use Nesterov momentum."""
+    lars_trust: float = 0.001
+    """For lars: the ratio of the norms of an update and its array, at learning rate 1."""
+    clip_norm: float | None = None
+    """Largest norm of the gradients of all parameters together. Larger ones are scaled down. None does not clip."""
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
-        check_positive(self, "learning_rate")
+        check_positive(self, "learning_rate", "lars_trust", "clip_norm")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
         check_fraction(self, "momentum")

@@ -119,6 +119,8 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     batch_size: int = 128
     """Images in a step, over all devices."""
+    micro_batches: int = 1
+    """Equal parts of a batch whose gradients are computed one after another, to need less memory."""
     epochs: int = 90
     """Passes over the training images."""
     steps_per_dispatch: int = 1
@@ -126,6 +128,8 @@ class TrainConfig:
     down CPUs."""
     dtype: Dtype = "float32"
     """Dtype of activations and products. Weights, updates, sums of normalisation and the loss stay float32."""
+    label_smoothing: float = 0.0
+    """Probability that the loss of training spreads evenly over all classes. Reported losses are without it."""
     init: str | None = None
     """Run directory or weights file to start from. A classifier for other classes is initialised randomly."""
     seed: int = 0
@@ -140,8 +144,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_finite(self, "")
         check_positive(
-            self, "batch_size", "epochs", "steps_per_dispatch", "evaluate_every", "checkpoint_every", "log_every"
+            self,
+            "batch_size",
+            "micro_batches",
+            "epochs",
+            "steps_per_dispatch",
+            "evaluate_every",
+            "checkpoint_every",
+            "log_every",
         )
+        check_fraction(self, "label_smoothing")
         check_fields(self, ("seed",), lambda value: 0 <= value < 2**32, "use 0 to 4294967295")
         remedy = f"use at least {self.model.image_size}, the net's crop, or a smaller model.image_size"
         check(self.data.image_size >= self.model.image_size, "data.image_size", self.data.image_size, remedy)
@@ -155,9 +167,18 @@ class TrainConfig:
             check(self.batch_size <= examples, "batch_size", self.batch_size, remedy)
             most = _MAX_STEPS // self.steps_per_epoch
             check(self.epochs <= most, "epochs", self.epochs, f"use at most {most}, because steps are counted in int32")
-        count = self.augment.images_per_crop
+        count = self.micro_batches
         remedy = f"use a divisor of the batch size, {self.batch_size}"
-        check(self.batch_size % count == 0, "augment.images_per_crop", count, remedy)
+        check(self.batch_size % count == 0, "micro_batches", count, remedy)
+        count = self.augment.images_per_crop
+        part = "batch size" if self.micro_batches == 1 else "size of a micro-batch"
+        remedy = f"use a divisor of the {part}, {self.micro_batch_size}"
+        check(self.micro_batch_size % count == 0, "augment.images_per_crop", count, remedy)
+
+    @property
+    def micro_batch_size(self) -> int:
+        """Images whose gradients are computed at once."""
+        return self.batch_size // self.micro_batches
 
     @property
     def steps_per_epoch(self) -> int:

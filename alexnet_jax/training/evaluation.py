@@ -10,10 +10,10 @@ from jaxtyping import UInt8
 
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
-from alexnet_jax.training.metrics import summarize
+from alexnet_jax.training.metrics import Metrics, summarize
 from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Metrics, Views
+from alexnet_jax.training.steps import Views
 
 BATCH_SIZE = 200
 """Images in one evaluation step. No result depends on it."""

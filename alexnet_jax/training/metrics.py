@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
@@ -11,10 +12,20 @@ from jaxtyping import Array, Float, Int
 
 from alexnet_jax.batch import PADDING_LABEL
 
+Metrics = dict[str, Float[Array, ""]]
+"""Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples."""
+
 
 def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
     """The negative log-probability of each label, in nats."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def uniform_cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, ""]:
+    """The cross-entropy with a uniform distribution, in nats, averaged over the examples that ``summarize`` counts."""
+    counts = (labels != PADDING_LABEL).astype(jnp.float32)
+    each = -jax.nn.log_softmax(logits).mean(axis=-1)
+    return (each * counts).sum() / jnp.maximum(counts.sum(), 1.0)
 
 
 def is_wrong(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], best: int) -> Float[Array, " batch"]:
@@ -23,7 +34,7 @@ def is_wrong(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
     return jnp.all(classes != labels[:, None], axis=-1).astype(jnp.float32)
 
 
-def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> dict[str, Float[Array, ""]]:
+def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Metrics:
     """Averages over a batch, without the examples labelled ``PADDING_LABEL``.
 
     Returns:

@@ -19,9 +19,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from alexnet_jax.batch import Batch
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
+from alexnet_jax.training.metrics import Metrics
 from alexnet_jax.training.placement import map_state
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Metrics, Views, eval_step, predict_step, train_step, train_steps
+from alexnet_jax.training.steps import Views, eval_step, predict_step, train_step, train_steps
 
 TOWER_AXIS = "tower"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -58,6 +60,17 @@ class Rates(flax.struct.PyTreeNode):
     kernel: Float[Array, ""]
     bias: Float[Array, ""]
     layers: dict[str, Float[Array, ""]] = flax.struct.field(default_factory=dict)
+
+    def of(self, path: tuple[Any, ...]) -> Float[Array, ""]:
+        """The rate of the parameter at ``path`` of the tree."""
+        rate = self.bias if is_bias(path) else self.kernel
+        factor = self.layers.get(path[0].key)
+        return rate if factor is None else rate * factor
+
+
+def is_bias(path: tuple[Any, ...]) -> bool:
+    """Whether the parameter at ``path`` of the tree is a bias."""
+    return path[-1].key == "bias"
 
 
 def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Rates:

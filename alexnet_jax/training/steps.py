@@ -15,13 +15,11 @@ from alexnet_jax.batch import Batch
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.preprocessing.augment import preprocess, ten_crops, training_crops
-from alexnet_jax.training.metrics import summarize
+from alexnet_jax.training.accumulation import accumulate
+from alexnet_jax.training.metrics import Metrics, summarize, uniform_cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import learning_rates
 from alexnet_jax.training.state import TrainState
-
-Metrics = dict[str, Float[Array, ""]]
-"""Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples."""
 
 Views = Literal["center", "ten-crop"]
 """The crops that an image is classified from: the centre crop, or ten crops (paper, section 4.1)."""
@@ -36,9 +34,10 @@ def loss_fn(
     config: TrainConfig,
     tower_axis: str | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """The mean cross-entropy of a batch in training, with dropout and random crops.
+    """The loss of a batch in training, with dropout and random crops.
 
-    Frozen layers get a gradient of zero.
+    The loss is the mean cross-entropy with the labels or, under label smoothing e, (1 - e) times it plus e times the
+    cross-entropy with a uniform distribution. Frozen layers get a gradient of zero.
 
     Args:
         params: the parameters, which replace those of ``state``.
@@ -49,7 +48,8 @@ def loss_fn(
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
 
     Returns:
-        The loss in nats, and the metrics ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
+        The loss in nats, and the metrics ``loss`` (nats, without label smoothing), ``top1_error`` and ``top5_error``
+        (fractions) and ``count``.
     """
     # so that XLA does not compute the gradients of frozen layers
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}
@@ -60,7 +60,10 @@ def loss_fn(
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
     logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
     metrics = summarize(logits, batch["label"])
-    return metrics["loss"], metrics
+    if config.label_smoothing == 0:
+        return metrics["loss"], metrics
+    uniform = uniform_cross_entropy(logits, batch["label"])
+    return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, metrics
 
 
 def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
@@ -86,14 +89,17 @@ def train_step(
         ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``.
     """
 
-    def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
-        loss, metrics = loss_fn(params, state, batch, key, config=config, tower_axis=tower_axis)
-        # The transpose of a gather sums the gradients of the losses of all devices.
-        return loss if tower_axis is None else loss / lax.axis_size(tower_axis), metrics
+    def gradients_of(batch: Batch, key: PRNGKeyArray) -> tuple[PyTree, Metrics]:
+        def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
+            loss, metrics = loss_fn(params, state, batch, key, config=config, tower_axis=tower_axis)
+            # The transpose of a gather sums the gradients of the losses of all devices.
+            return loss if tower_axis is None else loss / lax.axis_size(tower_axis), metrics
 
-    gradients, metrics = jax.grad(local_loss, has_aux=True)(state.params)
+        return jax.grad(local_loss, has_aux=True)(state.params)
+
+    gradients, metrics = accumulate(gradients_of, batch, key, config.micro_batches)
     rates = learning_rates(state.step, state.plateau, config)
-    optimizer = make_optimizer(config.optimizer)
+    optimizer = make_optimizer(config.optimizer, tower_axis)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rates=rates)
     params = optax.apply_updates(state.params, updates)
     state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)

@@ -78,6 +78,16 @@ MISTAKES = [
         lambda: dataclasses.replace(preset("quickstart"), augment=AugmentConfig(images_per_crop=5)),
         "augment.images_per_crop is 5: use a divisor of the batch size, 32",
     ),
+    (
+        lambda: dataclasses.replace(preset("quickstart"), micro_batches=5),
+        "micro_batches is 5: use a divisor of the batch size, 32",
+    ),
+    (
+        lambda: dataclasses.replace(preset("quickstart"), micro_batches=4, augment=AugmentConfig(images_per_crop=16)),
+        "augment.images_per_crop is 16: use a divisor of the size of a micro-batch, 8",
+    ),
+    (lambda: dataclasses.replace(preset("quickstart"), label_smoothing=1), "label_smoothing is 1: use a fraction"),
+    (lambda: OptimizerConfig(clip_norm=0), "optimizer.clip_norm is 0: use a number above 0"),
     (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
     (lambda: preset("zzz"), "unknown preset 'zzz': choose from cifar10, imagenet_caffe"),
 ]  # fmt: skip

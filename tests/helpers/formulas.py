@@ -65,6 +65,28 @@ def max_pool(images, size, stride, rounding):
     return result
 
 
+def nesterov_sgd(weights, gradients, rates, momentum):
+    """v <- m v - e g; w <- w + m v - e g, with one gradient and one rate per step. Returns the weights after each."""
+    velocity, path = np.zeros_like(weights), []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        velocity = momentum * velocity - rate * gradient
+        weights = weights + momentum * velocity - rate * gradient
+        path.append(weights)
+    return path
+
+
+def lars_sgd(weights, gradients, rates, momentum, decay, trust):
+    """v <- m v + e f (g + d w); w <- w - v, where f = trust |w| / |g|, or 1 if a norm is 0."""
+    velocity, path = np.zeros_like(weights), []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        norms = [math.sqrt((array**2).sum()) for array in (weights, gradient)]
+        factor = trust * norms[0] / norms[1] if min(norms) > 0 else 1.0
+        velocity = momentum * velocity + rate * factor * (gradient + decay * weights)
+        weights = weights - velocity
+        path.append(weights)
+    return path
+
+
 def paper_sgd(weights, gradients, rates, momentum, decay):
     """v <- m v - d e w - e g; w <- w + v, with one gradient and one rate per step. Returns the weights after each."""
     velocity, path = np.zeros_like(weights), []

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from alexnet_jax.config import OptimizerConfig
+from alexnet_jax.training.norms import clip_by_global_norm
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import Rates
 from tests.helpers import formulas
@@ -13,40 +14,86 @@ RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # two drops
 BIAS_RATES = [0.2] * 6
 
 
+def as_float32(tree):
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)
+
+
 def gradients():
+    """Six gradients of two layers. Those of fc2's bias are zero, and its initial kernel is."""
     rng = np.random.default_rng(0)
-    return [{"fc": {"kernel": rng.standard_normal((3, 2)), "bias": rng.standard_normal(2)}} for _ in RATES]
+    return [
+        {
+            "fc1": {"kernel": rng.standard_normal((3, 2)), "bias": rng.standard_normal(2)},
+            "fc2": {"kernel": rng.standard_normal((2, 4)), "bias": np.zeros(4)},
+        }
+        for _ in RATES
+    ]
 
 
-def run(config):
-    """The parameters after each step of ``make_optimizer(config)``."""
-    as_float32 = lambda tree: jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)  # noqa: E731
-    params = as_float32({"fc": {"kernel": np.ones((3, 2)), "bias": np.ones(2)}})
-    optimizer = make_optimizer(config)
-    state, path = optimizer.init(params), []
+def initial():
+    return {
+        "fc1": {"kernel": np.ones((3, 2)), "bias": np.ones(2)},
+        "fc2": {"kernel": np.zeros((2, 4)), "bias": np.ones(4)},
+    }
+
+
+def run(config, devices=1):
+    """The parameters after each step of ``make_optimizer(config)``, on one device or with each array split over two."""
+    axis = None if devices == 1 else "tower"
+    optimizer = make_optimizer(config, axis)
+
+    def step(gradients, state, params, rates):
+        updates, state = optimizer.update(gradients, state, params, rates=rates)
+        return optax.apply_updates(params, updates), state
+
+    def split(leaf):
+        return leaf if devices == 1 else leaf.reshape(*leaf.shape[:-1], 2, -1)
+
+    def join(leaf):
+        return np.asarray(leaf if devices == 1 else leaf.reshape(*leaf.shape[:-2], -1))
+
+    params = jax.tree.map(split, as_float32(initial()))
+    state = optimizer.init(params)
+    if devices == 2:
+        axes, state_axes = jax.tree.map(lambda leaf: leaf.ndim - 2 if leaf.ndim > 1 else None, (params, state))
+        step = jax.pmap(
+            step,
+            axis,
+            in_axes=(axes, state_axes, axes, None),
+            out_axes=(axes, state_axes),
+            devices=jax.devices()[:2],
+        )
+    path = []
     for gradient, rate, bias_rate in zip(gradients(), RATES, BIAS_RATES, strict=True):
         rates = Rates(jnp.float32(rate), jnp.float32(bias_rate))
-        updates, state = optimizer.update(as_float32(gradient), state, params, rates=rates)
-        params = optax.apply_updates(params, updates)
-        path.append(params["fc"])
+        gradient = jax.tree.map(split, as_float32(gradient))
+        params, state = jax.block_until_ready(step(gradient, state, params, rates))
+        path.append(jax.tree.map(join, params))
     return path
+
+
+def assert_path(found, formula, rtol=2e-5):
+    """Compares every array of ``found`` with ``formula(initial array, its gradients, its rates, its name)``."""
+    for layer, arrays in initial().items():
+        for name, array in arrays.items():
+            pushes = [gradient[layer][name] for gradient in gradients()]
+            want = formula(array, pushes, BIAS_RATES if name == "bias" else RATES, name=name)
+            for params, expected in zip(found, want, strict=True):
+                np.testing.assert_allclose(params[layer][name], expected, rtol=rtol, atol=1e-6)
 
 
 @pytest.mark.parametrize("bias_decay", [0.0, 0.01])
 def test_the_paper_rule_matches_its_formula_over_two_drops_of_the_rate(bias_decay):
     path = run(OptimizerConfig(momentum=0.9, weight_decay=0.05, bias_decay=bias_decay))
-    for name, rates, decay in (("kernel", RATES, 0.05), ("bias", BIAS_RATES, bias_decay)):
-        pushes = [gradient["fc"][name] for gradient in gradients()]
-        want = formulas.paper_sgd(np.ones(pushes[0].shape), pushes, rates, 0.9, decay)
-        for found, expected in zip(path, want, strict=True):
-            np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=1e-6)
+    decays = {"kernel": 0.05, "bias": bias_decay}
+    assert_path(path, lambda *array, name: formulas.paper_sgd(*array, 0.9, decays[name]))
 
 
 def test_the_two_rules_differ_from_the_first_drop_of_the_rate_on():
     """After the drop, the velocity of the paper's rule still has the size of the old rate."""
     paper = run(OptimizerConfig(rule="paper", weight_decay=0.0))
     outside = run(OptimizerConfig(rule="optax_sgd", weight_decay=0.0))
-    same = [np.allclose(a["kernel"], b["kernel"], rtol=1e-5) for a, b in zip(paper, outside, strict=True)]
+    same = [np.allclose(a["fc1"]["kernel"], b["fc1"]["kernel"], rtol=1e-5) for a, b in zip(paper, outside, strict=True)]
     assert same == [True, True, True, False, False, False]
 
 
@@ -57,6 +104,55 @@ def test_the_optax_sgd_rule_matches_optax_sgd():
     state = reference.init(kernel)
     for gradient, rate, found in zip(gradients(), RATES, path, strict=True):
         state.hyperparams["learning_rate"] = jnp.float32(rate)
-        update, state = reference.update(jnp.asarray(gradient["fc"]["kernel"], jnp.float32), state, kernel)
+        update, state = reference.update(jnp.asarray(gradient["fc1"]["kernel"], jnp.float32), state, kernel)
         kernel = kernel + update
-        np.testing.assert_allclose(found["kernel"], kernel, rtol=1e-5)
+        np.testing.assert_allclose(found["fc1"]["kernel"], kernel, rtol=1e-5)
+
+
+def test_nesterov_momentum_matches_its_formula_in_both_rules():
+    inside = run(OptimizerConfig(weight_decay=0.0, nesterov=True))
+    assert_path(inside, lambda *array, name: formulas.nesterov_sgd(*array, 0.9))
+    outside = run(OptimizerConfig(rule="optax_sgd", weight_decay=0.0, nesterov=True))
+    same = [
+        np.allclose(a["fc1"]["kernel"], b["fc1"]["kernel"], rtol=1e-5) for a, b in zip(inside, outside, strict=True)
+    ]
+    assert same == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("bias_decay", [0.0, 0.01])
+def test_lars_matches_its_formula_with_norms_of_whole_arrays(devices, bias_decay):
+    """The kernel of fc2 begins at zero, and the gradient of its bias is zero: their factors are 1."""
+    path = run(OptimizerConfig(rule="lars", weight_decay=0.05, bias_decay=bias_decay, lars_trust=0.02), devices)
+    decays = {"kernel": 0.05, "bias": bias_decay}
+    assert_path(path, lambda *array, name: formulas.lars_sgd(*array, 0.9, decays[name], 0.02))
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_clipping_scales_all_gradients_by_one_factor(devices):
+    limit = 3.0
+    norms = [np.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(tree))) for tree in gradients()]
+    assert min(norms) < limit < max(norms)
+    factors = [min(1, limit / norm) for norm in norms]
+    path = run(OptimizerConfig(weight_decay=0.05, clip_norm=limit), devices)
+
+    def formula(weights, pushes, rates, name):
+        clipped = [factor * push for factor, push in zip(factors, pushes, strict=True)]
+        return formulas.paper_sgd(weights, clipped, rates, 0.9, 0.05 if name == "kernel" else 0.0)
+
+    assert_path(path, formula)
+
+
+def test_clipping_matches_optax():
+    tree = as_float32(gradients()[0])
+    for limit in (0.5, 100.0):
+        found, _ = clip_by_global_norm(limit).update(tree, optax.EmptyState())
+        want, _ = optax.clip_by_global_norm(limit).update(tree, optax.EmptyState())
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, want)
+
+
+def test_a_gradient_of_zero_is_not_clipped_and_has_derivatives():
+    zeros = jnp.zeros((2, 3), jnp.float32)
+    clip = clip_by_global_norm(1.0)
+    np.testing.assert_array_equal(clip.update(zeros, optax.EmptyState())[0], zeros)
+    assert np.isfinite(jax.grad(lambda leaf: clip.update(leaf, optax.EmptyState())[0].sum())(zeros)).all()

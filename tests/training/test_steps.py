@@ -4,13 +4,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import alexnet_jax
 from alexnet_jax.batch import PADDING_LABEL
-from alexnet_jax.config import AugmentConfig, TrainConfig
+from alexnet_jax.config import AugmentConfig, Dropout, TrainConfig
 from alexnet_jax.training.evaluation import evaluate_ensemble
-from alexnet_jax.training.metrics import summarize
+from alexnet_jax.training.metrics import summarize, uniform_cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.state import TrainState, create_train_state
@@ -195,3 +196,45 @@ def test_colour_noise_ends_at_its_epoch(state, batch):
         late = state.replace(step=jnp.array(at_step, jnp.int32))
         losses = [float(loss(late.params, late, batch, KEY, config=item)[0]) for item in (config, quiet)]
         assert (losses[0] == pytest.approx(losses[1], rel=1e-6)) == same
+
+
+@pytest.fixture
+def plain(batch):
+    """A run without anything random, and its batch: images have the size of the net's crop."""
+    size = CONFIG.model.image_size
+    config = dataclasses.replace(
+        CONFIG,
+        model=dataclasses.replace(CONFIG.model, dropout=Dropout(rate=0.0)),
+        data=dataclasses.replace(CONFIG.data, image_size=size),
+        augment=AugmentConfig(horizontal_flip=False, mean="channel", pca_colour_noise=0.0),
+    )
+    return config, batch | {"image": batch["image"][:, :size, :size]}
+
+
+def test_micro_batches_give_the_update_of_the_whole_batch(state, plain):
+    config, batch = plain
+    want, want_metrics = step(state, batch, KEY, config=config)
+    found, metrics = step(state, batch, KEY, config=dataclasses.replace(config, micro_batches=4))
+    assert_close(found.opt_state, want.opt_state)
+    assert_close(found.params, want.params)
+    assert_close(metrics, want_metrics)
+    assert float(metrics["count"]) == 8
+
+
+def test_label_smoothing_changes_the_loss_of_training_and_not_the_reported_one(state, plain):
+    config, batch = plain
+    smoothed = dataclasses.replace(config, label_smoothing=0.25)
+    found, metrics = loss(state.params, state, batch, KEY, config=smoothed)
+    logits = predict(state, batch["image"], config=config)
+    one_hot = jax.nn.one_hot(batch["label"], config.model.classes, dtype=jnp.float32)
+    want = optax.softmax_cross_entropy(logits, optax.smooth_labels(one_hot, 0.25)).mean()
+    assert float(found) == pytest.approx(float(want), rel=1e-5)
+    assert float(metrics["loss"]) == pytest.approx(float(summarize(logits, batch["label"])["loss"]), rel=1e-5)
+    assert float(metrics["loss"]) != pytest.approx(float(found), rel=1e-2)
+
+
+def test_padding_does_not_count_in_the_smoothed_loss():
+    logits = jax.random.normal(KEY, (4, 6), jnp.float32)
+    labels = jnp.array([1, PADDING_LABEL, 0, PADDING_LABEL])
+    found = uniform_cross_entropy(logits, labels)
+    assert float(found) == pytest.approx(float(-jax.nn.log_softmax(logits[::2]).mean()), rel=1e-6)

@@ -1,0 +1,44 @@
+"""Gradients of a batch that does not fit into memory at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import PRNGKeyArray, PyTree
+
+from alexnet_jax.batch import Batch
+from alexnet_jax.training.metrics import Metrics
+
+
+def accumulate(
+    gradients_of: Callable[[Batch, PRNGKeyArray], tuple[PyTree, Metrics]], batch: Batch, key: PRNGKeyArray, parts: int
+) -> tuple[PyTree, Metrics]:
+    """The mean gradients over equal parts of a batch, one after another in a ``lax.scan``.
+
+    Args:
+        gradients_of: the mean gradients and the metrics of a batch, given a random key.
+        batch: arrays with one axis of examples, which ``parts`` divides.
+        key: a random key. Each of several parts gets another one.
+        parts: the number of parts. 1 is ``gradients_of`` itself.
+
+    Returns:
+        The mean of the gradients and of the metrics of all parts, but the sum of the ``count``.
+    """
+    if parts == 1:
+        return gradients_of(batch, key)
+    batches = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts))
+
+    def add(total: PyTree, part: tuple[Batch, PRNGKeyArray]) -> tuple[PyTree, Metrics]:
+        gradients, metrics = gradients_of(*part)
+        return jax.tree.map(jnp.add, total, gradients), metrics
+
+    shapes, _ = jax.eval_shape(gradients_of, jax.tree.map(lambda leaf: leaf[0], batches), key)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    total, metrics = lax.scan(add, zeros, (batches, keys))
+    means = {name: values.sum() if name == "count" else values.mean() for name, values in metrics.items()}
+    return jax.tree.map(lambda leaf: leaf / parts, total), means
