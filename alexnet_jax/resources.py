@@ -58,6 +58,6 @@ def _control_groups(root: Path, controller: str) -> Iterator[Path]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except OSError:
         return None

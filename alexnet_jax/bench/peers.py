@@ -130,14 +130,16 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            errors = self._error_file.read_text().strip().splitlines() or ["no error message"]
+            errors = self._error_file.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [
+                "no error message"
+            ]
             raise AlexNetError(f"{PEERS[self.name]} ended early: {errors[-1][:300]}")
         return json.loads(line)
 
 
 def _write_task(directory: Path, net: OwnNet) -> None:
     """Writes what a peer reads: the config, the weights in both memory formats, float images and labels."""
-    (directory / "config.json").write_text(config_to_json(net.config))
+    (directory / "config.json").write_text(config_to_json(net.config), encoding="utf-8")
     arrays = {"images": net.crops, "labels": net.batch["label"]}
     weights = {
         "channels_last": net.params,

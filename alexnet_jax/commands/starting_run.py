@@ -94,7 +94,7 @@ def _with_file(config: TrainConfig, path: Path) -> tuple[TrainConfig, bool]:
     The config.json of a run does not choose it: its number of classes can come from the data set of that run.
     """
     try:
-        changes = json.loads(path.read_text())
+        changes = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(changes, dict):
             raise ValueError("not a JSON object")
         merged = _merge(dataclasses.asdict(config), changes)

@@ -12,7 +12,7 @@ _FILE = Path(__file__).with_name("synset_names.txt")
 @functools.cache
 def synset_names() -> dict[str, str]:
     """The name of each synset id, in the order of the labels."""
-    lines = _FILE.read_text().splitlines()
+    lines = _FILE.read_text(encoding="utf-8").splitlines()
     return dict(line.split("\t") for line in lines if not line.startswith("#"))
 
 

@@ -13,7 +13,8 @@ from alexnet_jax.console.progress import Display
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.hooks import Pace
 from alexnet_jax.training.metrics import Metrics, shown_metrics
-from alexnet_jax.training.run_directory import Row, RunDirectory
+from alexnet_jax.training.metrics_file import Row
+from alexnet_jax.training.run_directory import RunDirectory
 
 _AVERAGED = ("loss", "top1_error", "top5_error")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.training.checkpoint_files import checkpoint_steps, remove_all
 from alexnet_jax.training.lease import Lease
+from alexnet_jax.training.metrics_file import Row, append_row, keep_rows_until, read_rows
 from alexnet_jax.training.versions import describe_change, installed_versions
 
 MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
@@ -28,9 +28,6 @@ _MOST_NAMED = 5
 
 Which = Literal["latest", "best"]
 """The checkpoint to read: that of the latest step, or that with the smallest validation error."""
-
-Row = dict[str, Any]
-"""A row of metrics.jsonl (``alexnet_jax.training.metrics_log``)."""
 
 
 class RunDirectory:
@@ -85,7 +82,7 @@ class RunDirectory:
             AlexNetError: the config does not exist or cannot be read.
         """
         try:
-            return config_from_json(self.config.read_text())
+            return config_from_json(self.config.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise AlexNetError(
                 f"{self.root}: holds no run (no config.json); `alexnet train --workdir` makes one"
@@ -96,8 +93,18 @@ class RunDirectory:
             ) from error
 
     def read_classes(self) -> tuple[str, ...]:
-        """The names of the classes, or () if they are not known."""
-        return tuple(self.classes.read_text().splitlines()) if self.classes.exists() else ()
+        """The names of the classes, or () if they are not known.
+
+        Raises:
+            AlexNetError: the file cannot be read.
+        """
+        try:
+            *names, _ = self.classes.read_text(encoding="utf-8").split("\n")
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except (OSError, ValueError) as error:
+            raise AlexNetError(f"{self.classes}: cannot be read ({first_line(error)}); restore it") from error
+        return tuple(names)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -152,7 +159,7 @@ class RunDirectory:
             AlexNetError: the file cannot be read.
         """
         try:
-            return Identity.from_json(self.data.read_text())
+            return Identity.from_json(self.data.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
@@ -174,23 +181,21 @@ class RunDirectory:
                 "same values, or --overwrite to delete that run"
             )
 
-    def keep_metrics_until(self, step: int) -> None:
-        """Deletes the rows of later steps, and an incomplete row. A resumed run writes them again."""
-        kept = [row for row in self.read_metrics() if row["step"] <= step]
-        if kept or self.metrics.exists():
-            replace_file(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+    def keep_metrics_until(self, step: int, warn: Callable[[str], None]) -> None:
+        """Deletes the rows of later steps, which a resumed run writes again, and lines that are not rows.
+
+        Args:
+            step: the last step to keep.
+            warn: called with a line of text about each line that is not a row.
+
+        Raises:
+            AlexNetError: the system cannot read the file. It is unchanged.
+        """
+        keep_rows_until(self.metrics, step, warn)
 
     def read_metrics(self) -> list[Row]:
-        """The rows of metrics.jsonl, without an incomplete last row."""
-        if not self.metrics.exists():
-            return []
-        rows = []
-        for line in self.metrics.read_text().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError:
-                break
-        return rows
+        """The rows of metrics.jsonl, without lines that are not rows."""
+        return read_rows(self.metrics)
 
     def append_metrics(self, row: Row) -> None:
         """Appends a row and flushes it to disk.
@@ -199,10 +204,7 @@ class RunDirectory:
             AlexNetError: another process trains the run by now.
         """
         self.lease.check()
-        with self.metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_row(self.metrics, row)
 
     def record_versions(self, step: int) -> str | None:
         """Records the installed versions of JAX and others, for a run that starts or resumes after ``step`` steps.
@@ -223,8 +225,9 @@ class RunDirectory:
     def _read_versions(self) -> list[dict[str, Any]]:
         """The entries of versions.json, or none if it cannot be read: no result depends on it."""
         try:
-            return json.loads(self.versions.read_text())
-        except (OSError, ValueError):
+            entries = json.loads(self.versions.read_text(encoding="utf-8"))
+            return [entry for entry in entries if type(entry["from_step"]) is int]
+        except (OSError, ValueError, TypeError, KeyError):
             return []
 
 

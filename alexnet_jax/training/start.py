@@ -81,7 +81,7 @@ def restore_or_create(
     step = int(state.step)
     for place in writer.set_aside_after(step):
         say(f"a damaged checkpoint is now {place}; it can be deleted")
-    workdir.keep_metrics_until(step)
+    workdir.keep_metrics_until(step, say)
     change = workdir.record_versions(step)
     if change is not None:
         say(change)

@@ -125,5 +125,6 @@ def test_without_validation_errors_the_best_checkpoint_is_the_latest_with_a_warn
     assert read_weights(run, checkpoint="best", warn=lines.append).step == 7
     assert len(lines) == 1
     assert "has no errors of validation images" in lines[0]
-    RunDirectory(run).append_metrics({"step": 7, "split": "validation", "top1_error": 0.5})
+    numbers = dict.fromkeys(("epoch", "loss", "top1_error", "top5_error", "learning_rate"), 0.5)
+    RunDirectory(run).append_metrics({"step": 7, "split": "validation"} | numbers)
     assert read_weights(run, checkpoint="best", warn=pytest.fail).step == 7

@@ -35,7 +35,7 @@ class Form(Protocol):
 def read_task(directory: str) -> tuple[TrainConfig, dict[str, np.ndarray]]:
     """The config, and the arrays ``images``, ``labels`` and ``MEMORY_FORMAT/LAYER/KIND`` for both memory formats."""
     with np.load(Path(directory) / "arrays.npz") as arrays:
-        return config_from_json((Path(directory) / "config.json").read_text()), dict(arrays)
+        return config_from_json((Path(directory) / "config.json").read_text(encoding="utf-8")), dict(arrays)
 
 
 def layers(arrays: dict[str, np.ndarray], memory_format: str) -> dict[str, dict[str, np.ndarray]]:

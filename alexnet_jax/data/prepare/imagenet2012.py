@@ -95,7 +95,7 @@ _Image = tuple[str, int, int, int]
 def _tfds_lines(name: str) -> list[str]:
     import tensorflow_datasets as tfds  # slow to import
 
-    return tfds.core.tfds_path(f"datasets/imagenet2012/{name}").read_text().split()
+    return tfds.core.tfds_path(f"datasets/imagenet2012/{name}").read_text(encoding="utf-8").split()
 
 
 def _existing(tar: Path) -> Path:

@@ -71,7 +71,7 @@ class Journal:
     @classmethod
     def _load(cls, path: Path, plan: Plan) -> Journal:
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             old, images, size = _OLD_DEFAULTS | content["plan"], content["images"], content["bytes"]
             damaged = {split: [Damaged(**image) for image in part] for split, part in content["damaged"].items()}
             sums = PixelSums.from_json(content["sums"]) if "sums" in content else None
