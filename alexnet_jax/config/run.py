@@ -54,12 +54,15 @@ class DataConfig:
     """Fraction of a folder's images that is held out for testing, if the folder has no train and test subfolders."""
     split_seed: int = 0
     """Random seed of the choice of held-out images."""
+    max_unreadable: float = 0.05
+    """Fraction of the training images that may be unreadable. The next image takes the place of each. More images stop
+    the run."""
     train_examples: int | None = None
     """Number of training images. `alexnet train` sets it from the data."""
 
     def __post_init__(self) -> None:
         check_positive(self, "image_size")
-        check_fraction(self, "validation_fraction", "test_fraction")
+        check_fraction(self, "validation_fraction", "test_fraction", "max_unreadable")
         check_positive(self, "test_fraction")
         check_not_negative(self, "split_seed")
         check(

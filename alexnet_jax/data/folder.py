@@ -42,7 +42,7 @@ class FolderSource(Source):
             image = decode_image(self.files[index], self.size, self.channels, self.resize)
         except UnreadableImageError as error:
             prepare = command("prepare", "folder", "--source", self.root, "--data_dir", "DIRECTORY")
-            remedy = f"remove or replace it, or leave all damaged images out with `{prepare}`"
+            remedy = f"restore it, or leave all damaged images out with `{prepare}`"
             raise UnreadableImageError(error.where, error.reason, remedy) from error
         return {"image": image, "label": np.int32(self.labels[index])}
 
@@ -54,6 +54,10 @@ class FolderSource(Source):
     def name(self, index: int) -> str:
         """The path relative to the folder of the split."""
         return self.files[index].relative_to(self.folder).as_posix()
+
+    def stored_bytes(self) -> int:
+        """The size of the files."""
+        return sum(file.stat().st_size for file in self.files if file.exists())
 
     def entries(self) -> list[tuple[str, int]]:
         """The paths relative to the folder of the data set, and the labels."""

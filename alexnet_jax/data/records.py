@@ -69,6 +69,19 @@ class Records:
         self._name = f"{builder.info.full_name} {split}"
         self._parts = builder.info.splits[split].file_instructions
 
+    def check_files(self) -> None:
+        """Reads the index of the last file by reading a record of it. Raises many types if the file is damaged."""
+        last = len(self) - 1
+        try:
+            self[last]
+        except Exception:
+            self[len(self) - self._parts[-1].take]  # raises as well, unless only the last record is damaged
+
+    def stored_bytes(self) -> int:
+        """About how many bytes the records take."""
+        sizes = [os.path.getsize(part.filename) * part.take // part.examples_in_shard for part in self._parts]
+        return sum(sizes)
+
     def content(self) -> str:
         """What identifies the records: the data set, its version, the split, and the sizes of its files."""
         sizes = [os.path.getsize(part.filename) for part in self._parts]

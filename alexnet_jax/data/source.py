@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,10 @@ class Source(ABC):
         """The path of each example in the data set and its label, or None if the examples are not files."""
         return None
 
+    def stored_bytes(self) -> int:
+        """About how many bytes the examples take where they are stored."""
+        return len(self) * math.prod(self.image_shape)
+
     def content(self) -> str:
         """What identifies the examples if they are not files, in one line."""
         return f"{len(self):,} examples"
@@ -71,6 +76,10 @@ class Part(Source):
         """As in ``source``."""
         entries = self.source.entries()
         return None if entries is None else [entries[index] for index in self.indices]
+
+    def stored_bytes(self) -> int:
+        """The part of those of ``source``."""
+        return self.source.stored_bytes() * len(self) // max(1, len(self.source))
 
     def content(self) -> str:
         """That of ``source``, and a digest of ``indices``."""

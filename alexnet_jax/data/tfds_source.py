@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from alexnet_jax.config import DataConfig, Resize
-from alexnet_jax.data.images import decode_image, fit_pixels
+from alexnet_jax.data.images import UnreadableImageError, decode_image, fit_pixels
 from alexnet_jax.data.records import Records, find_features
 from alexnet_jax.data.source import DataSet, Example, Source
 from alexnet_jax.data.synsets import readable_names
@@ -35,12 +35,24 @@ class TfdsSource(Source):
         return len(self.records)
 
     def __getitem__(self, index: int) -> Example:
-        stored, label = self.records[index]
-        if isinstance(stored, bytes):
-            image = decode_image(stored, self.size, self.channels, self.resize)
-        else:
-            image = fit_pixels(stored, self.size, self.channels, self.resize)
+        try:
+            stored, label = self.records[index]
+            if isinstance(stored, bytes):
+                image = decode_image(stored, self.size, self.channels, self.resize)
+            else:
+                image = fit_pixels(stored, self.size, self.channels, self.resize)
+        except UnreadableImageError as error:
+            raise self._unreadable(index, error.reason) from error
+        except (AlexNetError, MemoryError):
+            raise
+        except Exception as error:  # the parsers of array_record, protobuf and TFDS raise many types
+            raise self._unreadable(index, first_line(error)) from error
         return {"image": image, "label": np.int32(label)}
+
+    def _unreadable(self, index: int, reason: str) -> UnreadableImageError:
+        return UnreadableImageError(
+            f"{self.where}: {self.name(index)}", reason, "restore it, or prepare the data again"
+        )
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -50,6 +62,10 @@ class TfdsSource(Source):
     def name(self, index: int) -> str:
         """The split and the index."""
         return f"{self.split} {index}"
+
+    def stored_bytes(self) -> int:
+        """About how many bytes the records take."""
+        return self.records.stored_bytes()
 
     def content(self) -> str:
         """The data set, its version, the split, and the size of its files."""
@@ -156,7 +172,7 @@ def _open_split(builder: Any, split: str, keys: tuple[str, str], config: DataCon
     try:
         records = Records(builder, split, *keys)
         source = TfdsSource(split, records, config.image_size, channels, config.resize, directory)
-        source[len(source) - 1]  # reads the file's index, and the last record
+        source.records.check_files()
     except AlexNetError:
         raise
     except Exception as error:  # array_record raises many types

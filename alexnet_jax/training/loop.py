@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from alexnet_jax.console.tables import describe_run
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.identity import identify
 from alexnet_jax.data.source import DataSet
+from alexnet_jax.data.unreadable import ReplaceUnreadable, check_held_out
 from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
@@ -28,6 +29,7 @@ from alexnet_jax.training.placement import bytes_per_device
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.start import StartFromWeights, fit_to_data, restore_or_create, run_keys
 from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.unreadable_log import UnreadableLog
 from alexnet_jax.training.validation import validate
 
 
@@ -79,6 +81,7 @@ def train(
     config = fit_to_data(config, data, keep_classes)
     layout = choose_layout(config, devices)
     identity = identify(data)
+    check_held_out(data, "restore them, or leave them out in another --workdir")
     with workdir.held():
         if overwrite:
             workdir.remove_run()
@@ -96,8 +99,10 @@ def _train(
     start_from_weights: StartFromWeights | None,
 ) -> Result:
     say = partial(say_to, console)
+    unreadable = UnreadableLog(data.train, config, workdir, say)
     writer = CheckpointWriter(workdir.checkpoints, workdir.lease)
-    state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights))
+    state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights, unreadable.images))
+    data = replace(data, train=ReplaceUnreadable(data.train, unreadable.images))
 
     start = int(state.step)
     say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
@@ -108,7 +113,8 @@ def _train(
         writer,
     ):
         log = MetricsLog(config, workdir, display)
-        state = _Loop(config, data, layout, workdir, writer, log, display, stop, trace).run(state)
+        state = _Loop(config, data, layout, workdir, writer, log, unreadable, display, stop, trace).run(state)
+    unreadable.summarize()
     if trace.file is not None:
         say(f"trace    {trace.file}, to open at https://ui.perfetto.dev; XProf opens the directory {profile}")
     state = layout.collect(state)
@@ -128,6 +134,7 @@ class _Loop:
     workdir: RunDirectory
     writer: CheckpointWriter
     log: MetricsLog
+    unreadable: UnreadableLog
     display: Display
     stop: StopRequest
     trace: Trace
@@ -137,7 +144,7 @@ class _Loop:
         config, start = self.config, int(state.step)
         _, key = run_keys(config)
         pace = Pace()
-        for step, batches in pace.watch(dispatches(self.data.train, config, start)):
+        for step, batches in pace.watch(self.unreadable.watch(dispatches(self.data.train, config, start))):
             before = step - len(batches)
             if before == start:
                 self.layout.compile_train_steps(state, batches[0], key, distinct_group_sizes(config, start))

@@ -18,7 +18,7 @@ from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.metrics_file import Row, append_row, keep_rows_until, read_rows
 from alexnet_jax.training.versions import describe_change, installed_versions
 
-MAY_DIFFER = {"data.data_dir", "log_every", "checkpoint_every"}
+MAY_DIFFER = {"data.data_dir", "data.max_unreadable", "log_every", "checkpoint_every"}
 """Fields that may change when a run is resumed, because they do not change its parameters."""
 
 _IN_IDENTITY = {"data.dataset", "data.train_examples"}
@@ -38,6 +38,7 @@ class RunDirectory:
         config: the ``TrainConfig``, as JSON.
         classes: the names of the classes, one per line.
         data: what identifies the examples of the data set (``Identity``), as JSON.
+        unreadable: the training images that could not be read, each with a tab and the reason.
         metrics: the rows of metrics, one JSON object per line.
         versions: a JSON list of the versions of JAX and others, each entry with the first step that used them.
         checkpoints: the directory of the checkpoints (``Checkpoints``).
@@ -51,6 +52,7 @@ class RunDirectory:
         self.config = root / "config.json"
         self.classes = root / "classes.txt"
         self.data = root / "data.json"
+        self.unreadable = root / "unreadable.txt"
         self.metrics = root / "metrics.jsonl"
         self.versions = root / "versions.json"
         self.checkpoints = root / "checkpoints"
@@ -126,7 +128,8 @@ class RunDirectory:
     def remove_run(self) -> None:
         """Deletes the files of a run. Files with other names stay."""
         remove_all(self.checkpoints)
-        for file in (self.metrics, self.versions, self.curves, self.filters, self.data, self.classes, self.config):
+        pictures, data = (self.curves, self.filters), (self.unreadable, self.data, self.classes)
+        for file in (self.metrics, self.versions, *pictures, *data, self.config):
             file.unlink(missing_ok=True)
 
     def claim(self, config: TrainConfig, class_names: tuple[str, ...], data: Identity | None = None) -> None:
@@ -145,7 +148,7 @@ class RunDirectory:
             if change is not None:
                 raise UsageError(
                     f"{config.data.dataset}: the data changed since the run in {self.root} started: {change}; restore "
-                    "it, or use another --workdir"
+                    "it, use another --workdir, or --overwrite to delete that run"
                 )
         replace_file(self.config, config_to_json(config) + "\n")
         replace_file(self.classes, "".join(f"{name}\n" for name in class_names))
@@ -167,6 +170,19 @@ class RunDirectory:
                 f"{self.data}: cannot be read ({first_line(error)}); restore it, or remove it if the data are those "
                 "that the run started with"
             ) from error
+
+    def read_unreadable(self) -> list[str]:
+        """The names of the training images that could not be read; none if they are not known."""
+        try:
+            lines = self.unreadable.read_text(errors="surrogateescape").split("\n")
+        except OSError:
+            return []
+        return [line.partition("\t")[0] for line in lines if line]
+
+    def write_unreadable(self, reasons: dict[str, str]) -> None:
+        """Lists the training images that could not be read, with the reasons."""
+        lines = [f"{name}\t{reason}\n" for name, reason in sorted(reasons.items())]
+        replace_file(self.unreadable, "".join(lines).encode(errors="surrogateescape"))
 
     def _check_same_run(self, old: TrainConfig, new: TrainConfig, may_differ: set[str]) -> None:
         parts = [

@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.source import DataSet
+from alexnet_jax.data.unreadable import UnreadableImages
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
@@ -62,6 +63,7 @@ def restore_or_create(
     writer: CheckpointWriter,
     say: Callable[[str], None],
     start_from_weights: StartFromWeights | None = None,
+    unreadable: UnreadableImages | None = None,
 ) -> TrainState:
     """The state of the latest readable checkpoint, or a new state.
 
@@ -75,7 +77,7 @@ def restore_or_create(
     if state is None:
         weights_key, _ = run_keys(config)
         if start_from_weights is None:
-            state = _create(config, data, weights_key, say)
+            state = _create(config, data, weights_key, say, unreadable)
         else:
             state = start_from_weights(config, weights_key, say)
     step = int(state.step)
@@ -88,8 +90,15 @@ def restore_or_create(
     return state
 
 
-def _create(config: TrainConfig, data: DataSet, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:
-    statistics = training_statistics(data, config.data, config.model.channels, config.augment.mean == "image")
+def _create(
+    config: TrainConfig,
+    data: DataSet,
+    key: PRNGKeyArray,
+    say: Callable[[str], None],
+    unreadable: UnreadableImages | None,
+) -> TrainState:
+    per_pixel = config.augment.mean == "image"
+    statistics = training_statistics(data, config.data, config.model.channels, per_pixel, unreadable)
     if statistics.constant_channels:
         channels = " and ".join(map(str, statistics.constant_channels))
         say(f"note      channel {channels} of the training images is constant (channels count from 0)")

@@ -78,7 +78,7 @@ def test_damaged_image_is_named_with_the_command_that_leaves_it_out(photos):
     with pytest.raises(AlexNetError) as raised:
         train[11]
     assert str(raised.value) == (
-        f"{damaged}: not a readable image (cannot identify the format); remove or replace it, or leave all damaged "
+        f"{damaged}: not a readable image (cannot identify the format); restore it, or leave all damaged "
         f"images out with `{prepare}`"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 
@@ -67,7 +68,9 @@ def test_a_folder_with_another_image_is_not_trained_on_its_test_images(copy):
     changed += r"\d training images moved to the test images \(.+\); "
     done = train(run, photos, "--epochs", 3)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert re.fullmatch(rf"alexnet: error: {changed}restore it, or use another --workdir\n", done.stderr)
+    assert re.fullmatch(
+        rf"alexnet: error: {changed}restore it, use another --workdir, or --overwrite .+\n", done.stderr
+    )
     evaluated = alexnet("evaluate", run)
     assert (evaluated.returncode, evaluated.stderr.count("\n")) == (0, 1)
     assert re.match(f"alexnet: warning: {changed}", evaluated.stderr)
@@ -111,3 +114,69 @@ def test_a_damaged_record_of_the_data_stops_training_and_not_evaluation(copy):
     evaluated = alexnet("evaluate", copy / "run")
     assert evaluated.returncode == 0
     assert f"warning: {record}: cannot be read" in evaluated.stderr
+
+
+@pytest.fixture
+def damaged(photos):
+    """A folder with 40 training images, of which two cannot be read."""
+    folder = photos(per_class=20, splits=("train", "test"))
+    content = (folder / "train" / "cat" / "3.png").read_bytes()
+    (folder / "train" / "cat" / "3.png").write_bytes(content[: len(content) // 2])
+    (folder / "train" / "dog" / "11.png").write_bytes(b"not an image")
+    return folder
+
+
+def digest_in(text):
+    return re.search(r"SHA-256 ([0-9a-f]{64})", text).group(1)
+
+
+def test_unreadable_training_images_are_skipped_in_the_same_way_on_every_resume(damaged, tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    options = ["--epochs", 3, "--checkpoint_every", 4]
+    done = train(whole, damaged, *options)
+    assert done.returncode == 0, done.stderr
+    listed = whole / "unreadable.txt"
+    assert [line.split("\t")[0] for line in listed.read_text().splitlines()] == ["cat/3.png", "dog/11.png"]
+    for name, reason in (("cat/3.png", "image file is truncated"), ("dog/11.png", "cannot identify the format")):
+        assert (
+            len(re.findall(rf"^note +{name} cannot be read \({reason}.*\); the next", done.stdout, re.MULTILINE)) == 1
+        )
+    assert f"\nnote      skipped 2 unreadable training image(s), listed in {listed}\n" in done.stdout
+    shutil.copytree(whole, resumed)
+    for step in sorted(map(int, os.listdir(resumed / "checkpoints")))[1:]:
+        shutil.rmtree(resumed / "checkpoints" / str(step))
+    again = train(resumed, damaged, *options)
+    assert re.search(r"resumes at step \d", again.stdout), again.stderr
+    assert digest_in(again.stdout) == digest_in(done.stdout)
+    assert (resumed / "unreadable.txt").read_text() == listed.read_text()
+
+
+def test_too_many_unreadable_training_images_stop_the_run_in_one_line_until_the_limit_is_raised(damaged, tmp_path):
+    (damaged / "train" / "cat" / "0.png").write_bytes(b"")
+    for _ in range(2):
+        done = train(tmp_path / "run", damaged)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert re.match(
+            r"alexnet: error: 3 of 40 images cannot be read: .*cat/0\.png \(.*; "
+            r"restore them, or raise --data\.max_unreadable, which is 0\.05\n",
+            done.stderr,
+        )
+    done = train(tmp_path / "run", damaged, "--data.max_unreadable", 0.1)
+    assert done.returncode == 0, done.stderr
+    resumed = alexnet("train", "--workdir", tmp_path / "run", "--epochs", 3)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_damaged_test_image_is_found_before_the_first_step(photos, tmp_path):
+    folder = photos(splits=("train", "test"))
+    intact = (folder / "test" / "dog" / "3.png").read_bytes()
+    (folder / "test" / "dog" / "3.png").write_bytes(intact[:-200])
+    done = train(tmp_path / "run", folder)
+    assert (done.returncode, done.stdout.count("net  ")) == (1, 0)
+    assert re.fullmatch(
+        rf"alexnet: error: {folder}: 1 of 16 test images cannot be read: dog/3\.png \(.+\); restore them, or leave "
+        r"them out in another --workdir\n",
+        done.stderr,
+    )
+    (folder / "test" / "dog" / "3.png").write_bytes(intact)
+    assert train(tmp_path / "run", folder).returncode == 0
