@@ -9,6 +9,7 @@ from .ops.backends import use_forms as use_forms
 from .preprocessing.augment import preprocess as preprocess
 from .preprocessing.statistics import Statistics as Statistics
 from .presets import preset as preset
+from .training.inputs import check_batch as check_batch
 from .training.state import TrainState as TrainState
 from .training.state import create_train_state as create_train_state
 from .training.steps import eval_step as eval_step

@@ -7,14 +7,16 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt8
 
+from alexnet_jax.batch import check_images
 from alexnet_jax.config import AugmentConfig, TrainConfig
+from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import backends
 from alexnet_jax.ops.crops import Crops, crop, flip
 from alexnet_jax.preprocessing.statistics import Statistics, principal_components
 
-StoredImages = UInt8[Array, "batch stored stored channels"]
+StoredImages = UInt8[Array, "batch height width channels"]
 
 # torchvision's RandomResizedCrop
 _AREA_FRACTIONS = (0.08, 1.0)
@@ -22,23 +24,42 @@ _LOG_RATIOS = (math.log(3 / 4), math.log(4 / 3))  # width to height
 _TRIES = 10
 
 
-def preprocess(
-    images: UInt8[Array | np.ndarray, "batch stored stored channels"], statistics: Statistics, config: TrainConfig
-) -> Crops:
+def preprocess(images: Shaped[Array | np.ndarray, "..."], statistics: Statistics, config: TrainConfig) -> Crops:
     """Prepares stored images for the net, exactly as evaluation does.
 
     Takes the centre crop, subtracts the mean and, if the config requires it, divides by the standard deviation.
 
     Args:
-        images: uint8 RGB images whose side is ``config.data.image_size``.
+        images: uint8 RGB images, square or not. A mean image needs images of its own size, ``config.data.image_size``.
         statistics: those of the run or of the weights (``load_run``, ``load_weights``).
         config: the run. ``augment`` and ``model.image_size`` choose the preprocessing.
 
     Returns:
         float32 (batch, size, size, channels), where size is ``config.model.image_size``.
+
+    Raises:
+        UsageError: ``images`` have another shape or dtype.
     """
-    statistics = jax.tree.map(jnp.asarray, statistics)
-    return center_crop(jnp.asarray(images), statistics, config.augment, config.model.image_size)
+    images, statistics = jnp.asarray(images), jax.tree.map(jnp.asarray, statistics)
+    check_stored_images(images, statistics, config)
+    return center_crop(images, statistics, config.augment, config.model.image_size)
+
+
+def check_stored_images(images: Array, statistics: Statistics, config: TrainConfig) -> None:
+    """Checks the shapes and dtypes of stored images and of the mean that is subtracted from their crops.
+
+    Raises:
+        UsageError: ``images`` are not uint8 (batch, height, width, channels), or the mean does not fit them.
+    """
+    mean, size = statistics.mean.shape, config.model.image_size
+    check_images(images, config.model.channels, size)
+    if mean[-1] != config.model.channels:
+        raise UsageError(
+            f"statistics.mean has shape {mean}: use {config.model.channels} channels, as in model.channels"
+        )
+    if len(mean) == 3 and mean != images.shape[1:] and (config.augment.mean_crop == "same" or min(mean[:2]) < size):
+        remedy = "use images of that size, or the mean of each channel"
+        raise UsageError(f"images have shape {images.shape}, and the mean image {mean}: {remedy}")
 
 
 @jax.named_scope("training_crops")
@@ -62,17 +83,23 @@ def training_crops(
 
     Returns:
         Crops in float32, normalised.
+
+    Raises:
+        UsageError: ``config.images_per_crop`` does not divide the number of images.
     """
     crop_key, flip_key, colour_key = jax.random.split(key, 3)
-    batch, stored = images.shape[:2]
+    batch, height, width, _ = images.shape
+    if batch % config.images_per_crop:
+        remedy = f"use a multiple of augment.images_per_crop, {config.images_per_crop}"
+        raise UsageError(f"images have shape {images.shape}: {remedy}")
     views = batch // config.images_per_crop
     flips = jax.random.bernoulli(flip_key, 0.5, (views,)) if config.horizontal_flip else jnp.zeros((views,), bool)
     flipped = jnp.repeat(flips, config.images_per_crop)
     if config.random_crop == "resize":
-        boxes = _random_boxes(crop_key, batch, stored)
+        boxes = _random_boxes(crop_key, batch, height, width)
         crops = flip(_resized_crops(images, boxes, statistics, size), flipped)
     else:
-        offsets = jax.random.randint(crop_key, (views, 2), 0, stored - size + 1)
+        offsets = jax.random.randint(crop_key, (views, 2), 0, jnp.array([[height - size + 1, width - size + 1]]))
         offsets = jnp.repeat(offsets, config.images_per_crop, 0)
         crops = _centred_crops(images, offsets, flipped, statistics, config, size)
     if config.pca_colour_noise > 0:
@@ -83,18 +110,23 @@ def training_crops(
 
 def center_crop(images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
     """The centre of each image, normalised."""
-    center = (images.shape[1] - size) // 2
-    return _view(images, (center, center), statistics, config, size)
+    return _view(images, _center(images.shape[1:3], size), statistics, config, size)
 
 
 def ten_crops(
     images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int
 ) -> Float[Array, "views batch size size channels"]:
     """The four corners and the centre of each image, and their reflections, normalised (paper, section 4.1)."""
-    last = images.shape[1] - size
-    offsets = ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2))
+    last_row, last_column = images.shape[1] - size, images.shape[2] - size
+    corners = ((0, 0), (0, last_column), (last_row, 0), (last_row, last_column))
+    offsets = (*corners, _center(images.shape[1:3], size))
     views = jnp.stack([_view(images, offset, statistics, config, size) for offset in offsets])
     return jnp.concatenate([views, views[:, :, :, ::-1]])
+
+
+def _center(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """The top left corner of the square of side ``size`` at the centre of (height, width)."""
+    return (shape[0] - size) // 2, (shape[1] - size) // 2
 
 
 def _view(
@@ -119,23 +151,29 @@ def _centred_crops(
     if mean.ndim == 1:
         return crops - mean.reshape(1, 1, 1, -1)
     if config.mean_crop == "center":
-        offsets = jnp.full_like(offsets, (mean.shape[0] - size) // 2)
+        offsets = jnp.broadcast_to(jnp.array(_center(mean.shape, size)), offsets.shape)
     return crops - backends.run(crop, mean[None], offsets, flipped, size=size)
 
 
-def _random_boxes(key: PRNGKeyArray, batch: int, stored: int) -> Float[Array, "batch 4"]:
+def _random_boxes(key: PRNGKeyArray, batch: int, height: int, width: int) -> Float[Array, "batch 4"]:
     """Top, left, height and width in whole pixels of a box in each image, as in torchvision's RandomResizedCrop.
 
-    The box is the first of ten draws that fits into the image, or the whole image if none fits.
+    The box is the first of ten draws that fits into the image. If none fits, it is the largest box at the centre with
+    an allowed ratio of its sides.
     """
     area_key, ratio_key, place_key = jax.random.split(key, 3)
-    area = stored**2 * jax.random.uniform(area_key, (batch, _TRIES), jnp.float32, *_AREA_FRACTIONS)
+    area = height * width * jax.random.uniform(area_key, (batch, _TRIES), jnp.float32, *_AREA_FRACTIONS)
     ratio = jnp.exp(jax.random.uniform(ratio_key, (batch, _TRIES), jnp.float32, *_LOG_RATIOS))
     sides = jnp.round(jnp.sqrt(jnp.stack([area / ratio, area * ratio], -1)))
-    fits = jnp.all((sides > 0) & (sides <= stored), -1)
+    whole = jnp.array([[height, width]], jnp.float32)
+    fits = jnp.all((sides > 0) & (sides <= whole[None]), -1)
     first = jnp.take_along_axis(sides, jnp.argmax(fits, -1).reshape(batch, 1, 1), 1)[:, 0]
-    sides = jnp.where(fits.any(-1).reshape(batch, 1), first, float(stored))
-    corners = jnp.floor(jax.random.uniform(place_key, (batch, 2), jnp.float32) * (stored - sides + 1.0))
+    any_fits = fits.any(-1).reshape(batch, 1)
+    least, most = (math.exp(log_ratio) for log_ratio in _LOG_RATIOS)
+    largest = jnp.array([[min(height, round(width / least)), min(width, round(height * most))]], jnp.float32)
+    sides = jnp.where(any_fits, first, largest)
+    places = jax.random.uniform(place_key, (batch, 2), jnp.float32) * (whole - sides + 1.0)
+    corners = jnp.where(any_fits, jnp.floor(places), jnp.floor((whole - largest) / 2.0))
     return jnp.concatenate([corners, sides], -1)
 
 

@@ -11,10 +11,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from alexnet_jax.batch import Batch
+from alexnet_jax.batch import Batch, check_labels, images_and_labels
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.net.model import AlexNet
-from alexnet_jax.preprocessing.augment import preprocess, ten_crops, training_crops
+from alexnet_jax.preprocessing.augment import check_stored_images, preprocess, ten_crops, training_crops
 from alexnet_jax.training.accumulation import accumulate
 from alexnet_jax.training.metrics import Metrics, summarize, uniform_cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
@@ -51,18 +51,21 @@ def loss_fn(
         The loss in nats, and the metrics ``loss`` (nats, without label smoothing), ``top1_error`` and ``top5_error``
         (fractions) and ``count``.
     """
+    stored, labels = images_and_labels(batch)
+    check_stored_images(stored, state.statistics, config)
+    check_labels(labels, len(stored))
     # so that XLA does not compute the gradients of frozen layers
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
     images = training_crops(
-        batch["image"], augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
+        stored, augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
     )
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
     logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
-    metrics = summarize(logits, batch["label"])
+    metrics = summarize(logits, labels)
     if config.label_smoothing == 0:
         return metrics["loss"], metrics
-    uniform = uniform_cross_entropy(logits, batch["label"])
+    uniform = uniform_cross_entropy(logits, labels)
     return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, metrics
 
 
@@ -165,6 +168,7 @@ def predict_step(
     Returns:
         float32 (batch, classes), in nats.
     """
+    check_stored_images(images, state.statistics, config)
     if views == "center":
         return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
 
@@ -196,5 +200,7 @@ def eval_step(
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and the ``count`` of examples.
     """
-    scores = predict_step(state, batch["image"], config=config, views=views, tower_axis=tower_axis)
-    return summarize(scores, batch["label"])
+    images, labels = images_and_labels(batch)
+    scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
+    check_labels(labels, len(images))
+    return summarize(scores, labels)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from alexnet_jax.config import AugmentConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.preprocessing.augment import _resized_crops, center_crop, ten_crops, training_crops
+from alexnet_jax.preprocessing.augment import _random_boxes, _resized_crops, center_crop, ten_crops, training_crops
 from alexnet_jax.preprocessing.statistics import (
     COMPONENT_STDDEVS,
     COMPONENTS,
@@ -18,11 +18,11 @@ from alexnet_jax.preprocessing.statistics import (
 PLAIN = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean="channel")
 
 
-def ramp(batch=64, size=8):
+def ramp(batch=64, size=8, width=None):
     """Images whose red channel is the row and whose green channel is the column."""
-    rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    rows, columns = np.meshgrid(np.arange(size), np.arange(width or size), indexing="ij")
     image = np.stack([rows, columns, np.zeros_like(rows)], -1).astype(np.uint8)
-    return jnp.asarray(np.broadcast_to(image, (batch, size, size, 3)))
+    return jnp.asarray(np.broadcast_to(image, (batch, *image.shape)))
 
 
 def zero_statistics(mean=None):
@@ -67,6 +67,34 @@ def test_evaluation_views_are_the_centre_crop_and_the_ten_crops_of_the_paper():
     corners = [tuple(view[0, 0, 0, :2].astype(int)) for view in views]
     assert corners[:5] == [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     np.testing.assert_array_equal(views[5:], views[:5, :, :, ::-1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 9), (9, 7), (6, 8)])
+def test_crops_of_images_that_are_not_square_use_both_axes(height, width):
+    images = ramp(400, height, width)
+    crops = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), PLAIN, 6))
+    corners = {tuple(corner) for corner in crops[:, 0, 0, :2].astype(int)}
+    assert corners == {(row, column) for row in range(height - 5) for column in range(width - 5)}
+    top, left = (height - 6) // 2, (width - 6) // 2
+    pixels = np.asarray(images[0])
+    center = np.asarray(center_crop(images, zero_statistics(), PLAIN, 6))
+    np.testing.assert_array_equal(center[0], pixels[top : top + 6, left : left + 6])
+    views = np.asarray(ten_crops(images[:1], zero_statistics(), PLAIN, 6))
+    corners = [tuple(view[0, 0, 0, :2].astype(int)) for view in views[:5]]
+    assert corners == [(0, 0), (0, width - 6), (height - 6, 0), (height - 6, width - 6), (top, left)]
+    np.testing.assert_array_equal(views[3, 0], pixels[height - 6 :, width - 6 :])
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 64), (64, 256), (192, 256)])
+def test_resized_boxes_of_images_that_are_not_square_fit_both_axes(height, width):
+    top, left, rows, columns = np.asarray(_random_boxes(jax.random.key(0), 500, height, width)).T
+    assert (top >= 0).all()
+    assert (left >= 0).all()
+    assert (top + rows).max() <= height
+    assert (left + columns).max() <= width
+    assert 0.72 < (columns / rows).min() < (columns / rows).max() < 1.38
+    assert len({*zip(top, left, strict=True)}) > 50
+    assert (rows * columns).max() / (height * width) > 0.9 * min(4 / 3 * width / height, 4 / 3 * height / width, 1)
 
 
 @pytest.mark.parametrize("scale", ["standard_deviation", "eigenvalue"])
