@@ -11,7 +11,7 @@ from typing import Any
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json
-from alexnet_jax.errors import UsageError, unknown_name
+from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command
 from alexnet_jax.presets import PRESETS, preset, stored_size
 from alexnet_jax.training.run_directory import RunDirectory
@@ -96,12 +96,12 @@ def _with_file(config: TrainConfig, path: Path) -> tuple[TrainConfig, bool]:
     try:
         changes = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(changes, dict):
-            raise ValueError("not a JSON object")
+            raise UsageError("not a JSON object")
         merged = _merge(dataclasses.asdict(config), changes)
         changed = config_from_json(json.dumps(merged))
     except OSError as error:
         raise UsageError(f"--config is {path}: {(error.strerror or 'cannot be read').lower()}") from error
-    except ValueError as error:  # UsageError is one
+    except (ValueError, RecursionError) as error:  # UsageError is one
         raise UsageError(f"--config is {path}: {error}") from error
     chooses_classes = "classes" in changes.get("model", {}) and changed.data.train_examples is None
     return replace(changed, data=replace(changed.data, train_examples=None)), chooses_classes
@@ -111,9 +111,7 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """``base`` with the values of ``changes``. Only objects are merged, lists are replaced."""
     merged = dict(base)
     for name, value in changes.items():
-        if name not in base:
-            raise unknown_name("field", name, base)
-        are_objects = isinstance(value, dict) and isinstance(base[name], dict)
+        are_objects = isinstance(value, dict) and isinstance(base.get(name), dict)
         merged[name] = _merge(base[name], value) if are_objects else value
     return merged
 

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import cattrs
-
 from alexnet_jax.config.run import TrainConfig
+from alexnet_jax.config.strict import structure
+from alexnet_jax.errors import UsageError
 
 
 def config_to_json(config: TrainConfig) -> str:
@@ -18,15 +18,16 @@ def config_to_json(config: TrainConfig) -> str:
 
 
 def config_from_json(text: str) -> TrainConfig:
-    """The config in ``text``.
+    """The config in ``text``. Fields that it does not set have their defaults.
 
     Raises:
-        ValueError: ``text`` is not the JSON of a config.
+        UsageError: ``text`` is not JSON, or a field is unknown or has a value that it cannot have.
     """
     try:
-        return cattrs.structure(json.loads(text), TrainConfig)
-    except Exception as error:  # cattrs has no common base class
-        raise ValueError("not the JSON of a config") from error
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not JSON ({error})") from error
+    return structure(content, TrainConfig)
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -91,7 +91,8 @@ class RunDirectory:
             ) from error
         except (OSError, ValueError) as error:
             raise AlexNetError(
-                f"{self.config}: cannot be read as a config; restore it, or train in another directory"
+                f"{self.config}: cannot be read as a config: {first_line(error)}; restore it, or train in another "
+                "directory"
             ) from error
 
     def read_classes(self) -> tuple[str, ...]:

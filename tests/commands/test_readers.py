@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import threading
 from pathlib import Path
 
@@ -27,10 +28,14 @@ def snapshot(root: Path):
     ]
 
 
-def test_readers_change_nothing_while_a_checkpoint_is_being_saved(photos, tmp_path, monkeypatch):
+@pytest.fixture
+def config(photos):
+    """The config of a run on ``photos``, of two classes."""
     data = dataclasses.replace(tiny_config().data, dataset=str(photos()), train_examples=14)
-    model = dataclasses.replace(tiny_config().model, classes=2)
-    config = tiny_config(data=data, model=model)
+    return tiny_config(data=data, model=dataclasses.replace(tiny_config().model, classes=2))
+
+
+def test_readers_change_nothing_while_a_checkpoint_is_being_saved(config, tmp_path, monkeypatch):
     run = write_run(tmp_path / "run", config, ("cat", "dog"))
     checkpoints = run / "checkpoints"
     state = Checkpoints(checkpoints, warn=pytest.fail).restore(abstract_train_state(config))
@@ -60,3 +65,21 @@ def test_readers_change_nothing_while_a_checkpoint_is_being_saved(photos, tmp_pa
         finally:
             may_finish.set()
     assert (checkpoints / "9").exists()
+
+
+def test_a_config_that_does_not_fit_the_checkpoint_is_refused_by_every_command(config, tmp_path):
+    run = write_run(tmp_path / "run", config, ("cat", "dog"))
+    text = (run / "config.json").read_text()
+    assert '"classes": 2' in text
+    (run / "config.json").write_text(text.replace('"classes": 2', '"classes": 4'))
+    for words in (
+        ("evaluate", run),
+        ("predict", run, tmp_path / "photos" / "cat" / "0.png"),
+        ("export", run, tmp_path / "net.stablehlo"),
+        ("convert", run, tmp_path / "net.safetensors"),
+        ("train", "--workdir", run),
+    ):
+        done = alexnet(*words)
+        assert done.returncode == 1, words
+        assert re.search(r"7: does not fit config.json, by which .*fc8/bias is float32\(4,\) and not", done.stderr)
+    assert (run / "checkpoints" / "7").exists()

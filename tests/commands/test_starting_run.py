@@ -95,8 +95,11 @@ def test_a_number_of_classes_counts_even_if_it_is_the_default(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"optimizer": {"learning_rat": 1}}', "unknown field 'learning_rat': did you mean learning_rate"),
-        ('{"epochs": "many"}', "not the JSON of a config"),
+        (
+            '{"optimizer": {"learning_rat": 1}}',
+            "unknown field 'optimizer.learning_rat': did you mean optimizer.",
+        ),
+        ('{"epochs": "many"}', "epochs is 'many': use a whole number"),
         ("[]", "not a JSON object"),
         ("{", "Expecting property name"),
         (None, "no such file or directory"),
