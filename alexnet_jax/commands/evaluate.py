@@ -51,19 +51,25 @@ def main(arguments: list[str]) -> int:
     check_json_path(parsed.json)
     from alexnet_jax.commands.trained import load_trained
     from alexnet_jax.data.dataset import open_dataset
+    from alexnet_jax.data.source import Relabelled
     from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
 
     nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
     net = nets[0]
     data = open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
-    for other in nets:
-        other.check_classes(data.class_names, data.where)
+    labels = net.labels_of(data.class_names, data.where)
+    for path, other in zip(parsed.nets, nets, strict=True):
         other.check_images(net.config)
+        if other.labels_of(data.class_names, data.where) != labels:
+            raise UsageError(
+                f"{parsed.nets[0]} and {path} learned the classes in another order: evaluate them one by one"
+            )
     if parsed.dataset is None:
         _warn_of_changes(parsed.nets, data)
     source = data.test if parsed.dataset else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
+    source = Relabelled(source, labels)
     if len(nets) == 1:
         errors = evaluate(net.state, net.layout, source, parsed.views)
     else:

@@ -15,6 +15,8 @@ from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -44,19 +46,27 @@ class Trained:
             if ours != theirs:
                 raise UsageError(f"{name} is {theirs} in one net and {ours} in another: use nets with the same {name}")
 
-    def check_classes(self, names: tuple[str, ...], dataset: Path) -> None:
-        """Checks that the classes of a data set are those of the net.
+    def labels_of(self, names: tuple[str, ...], dataset: Path) -> tuple[int, ...]:
+        """The labels that this net has for the classes of a data set, which can be some of its own in any order.
+
+        Classes whose names the net does not know keep their labels.
+
+        Args:
+            names: the names of the classes of the data set.
+            dataset: the data set, for errors.
 
         Raises:
-            UsageError: the data set has more classes than the net, or other names for them.
+            UsageError: the data set has a class that the net does not have.
         """
-        if len(names) > self.config.model.classes:
-            raise UsageError(f"{dataset}: has {len(names)} classes, and the net has {self.config.model.classes}")
-        for label, name in enumerate(names):
-            if self.class_names and name != self.class_name(label):
-                raise UsageError(
-                    f"{dataset}: class {label} is {name!r}, but the net learned {self.class_name(label)!r}"
-                )
+        if not self.class_names:
+            if len(names) > self.config.model.classes:
+                raise UsageError(f"{dataset}: has {len(names)} classes, and the net has {self.config.model.classes}")
+            return tuple(range(len(names)))
+        unknown = [name for name in names if name not in self.class_names]
+        if unknown:
+            known = ", ".join(self.class_names[:_MOST_NAMED]) + (", ..." if len(self.class_names) > _MOST_NAMED else "")
+            raise UsageError(f"{dataset}: has a class {unknown[0]!r}, but the net learned {known}; remove it")
+        return tuple(self.class_names.index(name) for name in names)
 
 
 def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:

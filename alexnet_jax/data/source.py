@@ -91,6 +91,34 @@ class Part(Source):
 
 
 @dataclass(frozen=True)
+class Relabelled(Source):
+    """The examples of ``source`` with other labels: ``labels[label]`` for each ``label`` of at least 0."""
+
+    source: Source
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Example:
+        example = self.source[index]
+        label = int(example["label"])
+        return example if label < 0 else example | {"label": np.int32(self.labels[label])}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As in ``source``."""
+        return self.source.image_shape
+
+    def name(self, index: int) -> str:
+        """As in ``source``."""
+        return self.source.name(index)
+
+    def __repr__(self) -> str:
+        return f"Relabelled({self.source!r}, {self.labels})"
+
+
+@dataclass(frozen=True)
 class DataSet:
     """The splits of a data set."""
 

@@ -7,10 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax import eval_step, load_run, open_dataset
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.runs import write_run
@@ -67,6 +70,24 @@ def test_json_agrees_with_the_text(place):
     )
 
 
+def test_some_of_the_classes_are_evaluated_by_their_names(place):
+    """horse and ship are 2 and 3 for the net, and 0 and 1 in the folder."""
+    write_photos(place / "some_photos", ("horse", "ship"))
+    done = alexnet("evaluate", "five", "--dataset", "some_photos", "--json", "-", cwd=place)
+    assert done.returncode == 0, done.stderr
+    run = load_run(place / "five")
+    data = open_dataset(dataclasses.replace(run.config.data, dataset=str(place / "some_photos")), 3)
+    examples = [data.test[index] for index in range(len(data.test))]
+    batch = {
+        "image": jnp.asarray(np.stack([example["image"] for example in examples])),
+        "label": jnp.asarray([2 + int(example["label"]) for example in examples], jnp.int32),
+    }
+    expected = jax.jit(eval_step, static_argnames="config")(run.state(), batch, config=run.config)
+    found = json.loads(done.stdout)
+    assert found["count"] == 4
+    assert found["loss"] == pytest.approx(float(expected["loss"]), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -74,9 +95,12 @@ def test_json_agrees_with_the_text(place):
         (["six", "--json", "no/x.json"], 2, "--json is no/x.json: there is no directory no"),
         (["six", "--split", "all"], 2, "--split is 'all': use test, validation or train, or name another --dataset"),
         (["six", "--split", "validation"], 2, "--split is validation: this run held nothing out; use test or train"),
-        (["five", "--dataset", "six_photos"], 2, "six_photos: has 6 classes, and the net has 5"),
-        (["six", "--dataset", "five_photos"], 2, "five_photos: class 2 is 'horse', but the net learned 'frog'"),
-        (["six", "five"], 2, "six_photos: has 6 classes, and the net has 5"),
+        (
+            ["five", "--dataset", "six_photos"],
+            2,
+            "six_photos: has a class 'frog', but the net learned cat, dog, horse, ship, truck; remove it",
+        ),
+        (["six", "five"], 2, "model.classes is 6 in one net and 5 in another: use nets with the same model.classes"),
     ],
 )
 def test_errors_are_one_line(place, arguments, status, message):
