@@ -23,6 +23,10 @@ class UsageError(AlexNetError, ValueError):
     exit_status = 2
 
 
+class NotFiniteError(AlexNetError):
+    """Parameters, a loss or the outputs of a net are infinite or not a number."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a ``name`` that is not in ``known``. It suggests similar names, or else lists all of them."""
     known = sorted(known)

@@ -34,6 +34,10 @@ def exit_on_interrupt() -> Iterator[None]:
         _restore(previous, _exit)
 
 
+class StoppedError(Exception):
+    """A signal ended some work before it was complete."""
+
+
 class StopRequest:
     """A context manager that records Ctrl-C, SIGTERM or SIGHUP, so that a loop can stop between two steps.
 
@@ -58,6 +62,11 @@ class StopRequest:
     ) -> None:
         if self.signal is None:  # otherwise a copy of the signal would end the process before it has reported the stop
             _restore(self._previous, self._record)
+
+    def check(self) -> None:
+        """Raises ``StoppedError`` if a signal has arrived. For work that can be repeated, such as an evaluation."""
+        if self.signal is not None:
+            raise StoppedError
 
     def _record(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+
+import jax
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.source import Example, Source
+from alexnet_jax.training.metrics import Metrics
+
+MOST_IN_FLIGHT = 2
+"""Dispatches that the device may not have finished when the next batches are read."""
 
 
 def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tuple[int, list[Example]]]:
@@ -48,17 +55,32 @@ def _group_sizes(config: TrainConfig, start: int) -> Iterator[int]:
         step += count
 
 
+class InFlight:
+    """Bounds the dispatches in flight, and with them the batches that wait in the memory of an accelerator."""
+
+    def __init__(self) -> None:
+        self._metrics: deque[Metrics] = deque()
+
+    def add(self, metrics: Metrics) -> None:
+        """Adds a dispatch that returned ``metrics``. Waits until at most ``MOST_IN_FLIGHT`` are left."""
+        self._metrics.append(metrics)
+        if len(self._metrics) > MOST_IN_FLIGHT:
+            jax.block_until_ready(self._metrics.popleft())
+
+
 def evaluates_after(config: TrainConfig, step: int) -> bool:
     """Whether the run evaluates after ``step`` steps: every ``config.evaluate_every`` epochs, and at its end."""
-    return observes_after(config, step) or step == config.steps
+    is_regular = step % (config.evaluate_every * config.steps_per_epoch) == 0
+    return step > 0 and (is_regular or step == config.steps)
 
 
 def observes_after(config: TrainConfig, step: int) -> bool:
-    """Whether the rule "plateau" observes the evaluation after ``step`` steps.
+    """Whether the rule "plateau" observes an evaluation after ``step`` steps.
 
-    It ignores one at the end of the run between two regular ones, because a longer run does not have it.
+    It does not observe the one at the end. A longer run may not have that evaluation, or evaluates again where it
+    resumes.
     """
-    return step % (config.evaluate_every * config.steps_per_epoch) == 0
+    return config.schedule.rule == "plateau" and evaluates_after(config, step) and step < config.steps
 
 
 def saves_after(config: TrainConfig, before: int, step: int) -> bool:

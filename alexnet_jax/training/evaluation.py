@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
+from alexnet_jax.errors import AlexNetError, NotFiniteError
 from alexnet_jax.training.metrics import Metrics, summarize
 from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.state import TrainState
@@ -37,6 +39,10 @@ def evaluate(
 
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and ``count``, the number of examples.
+
+    Raises:
+        NotFiniteError: the outputs of the net are not finite numbers.
+        AlexNetError: no example has a label.
     """
 
     def compile_step(batch: Example) -> None:
@@ -56,11 +62,13 @@ def evaluate_ensemble(
         views: as in ``evaluate``.
 
     Returns:
-        As ``evaluate``.
+        As ``evaluate``, which has the same errors.
     """
 
     def step(batch: Example) -> Metrics:
         scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
+        for index, one in enumerate(scores, start=1):
+            _check_outputs(one, f"net {index} of {len(nets)}")
         mean = np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
         return summarize(jnp.asarray(mean), jnp.asarray(batch["label"]))
 
@@ -79,12 +87,16 @@ def _average(
             compile_step(batch)
             on_batch(0)
         metrics = {name: float(value) for name, value in step(batch).items()}
+        if not math.isfinite(metrics["loss"]):
+            raise _not_finite("the net")
         examples = round(metrics["count"])
         loss += metrics["loss"] * examples
         wrong1 += round(metrics["top1_error"] * examples)
         wrong5 += round(metrics["top5_error"] * examples)
         count += examples
         on_batch(count)
+    if count == 0:
+        raise AlexNetError(f"none of the {len(source)} images has a label (all labels are -1): nothing to evaluate")
     return {"loss": loss / count, "top1_error": wrong1 / count, "top5_error": wrong5 / count, "count": count}
 
 
@@ -109,11 +121,27 @@ def predict_images(
 
     Returns:
         For each image, probabilities and labels in descending order.
+
+    Raises:
+        NotFiniteError: the outputs of the net are not finite numbers.
     """
     padded = np.pad(images, [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)])
     scores = np.asarray(layout.predict_step(state, jnp.asarray(padded), views))[: len(images)]
+    _check_outputs(scores, "the net")
     labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [(float(np.exp(image_scores[label])), int(label)) for label in image_labels]
         for image_scores, image_labels in zip(scores, labels, strict=True)
     ]
+
+
+def _check_outputs(scores: Float[np.ndarray, "batch classes"], net: str) -> None:
+    if not np.isfinite(scores).all():
+        raise _not_finite(net)
+
+
+def _not_finite(net: str) -> NotFiniteError:
+    return NotFiniteError(
+        f"the outputs of {net} are not finite numbers: its weights are damaged or its training diverged; use another "
+        "checkpoint or file"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,19 @@ from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.identity import identify
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.data.unreadable import ReplaceUnreadable, check_held_out
-from alexnet_jax.signals import StopRequest
+from alexnet_jax.errors import NotFiniteError
+from alexnet_jax.signals import StoppedError, StopRequest
 from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.dispatch import dispatches, distinct_group_sizes, evaluates_after, logs_after, saves_after
+from alexnet_jax.training.dispatch import (
+    InFlight,
+    dispatches,
+    distinct_group_sizes,
+    evaluates_after,
+    logs_after,
+    saves_after,
+)
+from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.parallel import Layout, choose_layout
@@ -30,7 +40,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.start import StartFromWeights, fit_to_data, restore_or_create, run_keys
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.training.unreadable_log import UnreadableLog
-from alexnet_jax.training.validation import validate
+from alexnet_jax.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -60,7 +70,10 @@ def train(
     start_from_weights: StartFromWeights | None = None,
     overwrite: bool = False,
 ) -> Result:
-    """Trains a run to its end, or resumes it. Ctrl-C stops it between two steps.
+    """Trains a run to its end, or resumes it. A signal stops it between two steps or batches of an evaluation.
+
+    The checkpoint of a step is saved before the evaluation after that step. If an error ends the run, the steps taken
+    so far are saved, and the same call resumes it.
 
     Args:
         config: the run. The numbers of training images and classes come from its data set.
@@ -69,13 +82,14 @@ def train(
         devices: as in ``choose_layout``.
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.
         profile: a directory for a profiler trace of a few steps.
-        start_from_weights: makes the first state of a new run with ``config.init``. None draws initial weights.
+        start_from_weights: makes the first state of a new run with ``config.init``.
         overwrite: whether to delete the run in ``workdir`` and start afresh.
 
     Raises:
         UsageError: ``workdir`` holds another run, another process trains there, or the config does not fit
             the data or the devices.
-        AlexNetError: data or checkpoints cannot be read or written, or the loss is not a finite number.
+        NotFiniteError: a loss or a parameter is not a finite number. The checkpoints before it are kept.
+        AlexNetError: data or checkpoints cannot be read or written.
     """
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
@@ -113,21 +127,24 @@ def _train(
         writer,
     ):
         log = MetricsLog(config, workdir, display)
-        state = _Loop(config, data, layout, workdir, writer, log, unreadable, display, stop, trace).run(state)
+        validation = Validation(config, data, layout, log, display, stop)
+        loop = _Loop(config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, state)
+        is_finished = loop.run()
     unreadable.summarize()
     if trace.file is not None:
         say(f"trace    {trace.file}, to open at https://ui.perfetto.dev; XProf opens the directory {profile}")
-    state = layout.collect(state)
-    step = int(state.step)
-    is_finished = step == config.steps
+    state = layout.collect(loop.state)
     if is_finished:
         draw_curves(workdir.read_metrics(), config, workdir.curves)
         draw_filters(state.params, config.model, workdir.filters)
-    return Result(step, step - start, tree_digest(state.params), None if is_finished else stop.signal)
+    stopped_by = None if is_finished else stop.signal
+    return Result(loop.step, loop.step - start, tree_digest(state.params), stopped_by)
 
 
 @dataclass
 class _Loop:
+    """The steps of a run, and what is due between them."""
+
     config: TrainConfig
     data: DataSet
     layout: Layout
@@ -135,41 +152,95 @@ class _Loop:
     writer: CheckpointWriter
     log: MetricsLog
     unreadable: UnreadableLog
+    validation: Validation
     display: Display
     stop: StopRequest
     trace: Trace
+    state: TrainState
 
-    def run(self, state: TrainState) -> TrainState:
-        """Trains to the end of the run, or until a signal arrives. ``state`` is as the layout places it."""
-        config, start = self.config, int(state.step)
-        _, key = run_keys(config)
-        pace = Pace()
-        for step, batches in pace.watch(self.unreadable.watch(dispatches(self.data.train, config, start))):
-            before = step - len(batches)
-            if before == start:
-                self.layout.compile_train_steps(state, batches[0], key, distinct_group_sizes(config, start))
-                pace.restart()
-                if self.stop.signal is not None:  # nothing to save
-                    return state
+    def __post_init__(self) -> None:
+        self.start = self.step = int(self.state.step)  # self.step stays known when an error makes the state unreadable
+        self.pace = Pace()
+
+    def run(self) -> bool:
+        """Trains to the end of the run, or until a signal arrives.
+
+        An error saves the steps taken so far, unless the run diverged. The error is then raised again.
+
+        Returns:
+            Whether the run is finished.
+        """
+        try:
+            self._check_start()
+            if evaluates_after(self.config, self.step):  # the checkpoint was saved before the evaluation
+                self._evaluate()
+            return self._train()
+        except StoppedError:
+            return False
+        except NotFiniteError:
+            raise
+        except Exception:
+            self._save_what_is_left()
+            raise
+
+    def _train(self) -> bool:
+        config, (_, key) = self.config, run_keys(self.config)
+        in_flight = InFlight()
+        for step, batches in self.pace.watch(self.unreadable.watch(dispatches(self.data.train, config, self.step))):
+            before = self.step
+            if before == self.start:
+                self.layout.compile_train_steps(self.state, batches[0], key, distinct_group_sizes(config, before))
+                self.pace.restart()
+                self.stop.check()  # nothing to save
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                state, metrics = self.layout.train_steps(state, batches, key)
-            self.trace.after(step, state)
+                self.state, metrics = self.layout.train_steps(self.state, batches, key)
+            self.step = step
+            in_flight.add(metrics)
+            self.trace.after(step, self.state)
             self.log.add(metrics)
             self.display.advance(step)
             is_stopped = self.stop.signal is not None  # read once, because a signal may arrive at any moment
             if is_stopped or logs_after(config, before, step):
-                self.log.write_training_row(step, pace)
-                pace.restart()
+                self._write_row()
             if is_stopped or saves_after(config, before, step):
-                state = self._save(state, step)
-                pace.restart()
+                self._save()
             if is_stopped:
-                break
-        return state
+                return False
+            if evaluates_after(config, step):
+                self._evaluate()
+        return True
 
-    def _save(self, state: TrainState, step: int) -> TrainState:
-        """Saves a checkpoint, after an evaluation if one is due. Returns the state with its ``plateau`` updated."""
-        if evaluates_after(self.config, step):
-            state = validate(state, step, self.config, self.data, self.layout, self.log, self.display)
-        self.writer.save(self.layout.collect(state), keep=self.workdir.best_step())
-        return state
+    def _write_row(self) -> None:
+        self.log.write_training_row(self.step, self.pace)
+        self.pace.restart()
+
+    def _save(self) -> None:
+        if not self.layout.is_finite(self.state):
+            found = f"the parameters or the state of the optimizer are not finite numbers after step {self.step:,}"
+            raise diverged(found, self.config)
+        self.writer.save(self.layout.collect(self.state), keep=self.workdir.best_step())
+        self.pace.restart()
+
+    def _evaluate(self) -> None:
+        try:
+            self.state = self.validation.after(self.state, self.step)
+        except NotFiniteError:
+            if self.step > self.start:  # its checkpoint is new
+                self.writer.wait()
+                self.writer.set_aside_after(self.step - 1)
+            raise
+        self.pace.restart()
+
+    def _check_start(self) -> None:
+        if self.layout.is_finite(self.state):
+            return
+        if self.step == 0:
+            raise not_finite_at_start("the initial state holds numbers that are not finite", self.config)
+        raise diverged(f"the checkpoint of step {self.step:,} holds numbers that are not finite", self.config)
+
+    def _save_what_is_left(self) -> None:
+        """Saves the steps since the last checkpoint after an error, if the devices still hold their state."""
+        if self.step > self.start:
+            for attempt in (self._write_row, self._save, self.writer.wait):
+                with contextlib.suppress(Exception):
+                    attempt()

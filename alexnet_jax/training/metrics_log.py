@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.console.progress import Display
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace
 from alexnet_jax.training.metrics import Metrics, shown_metrics
 from alexnet_jax.training.metrics_file import Row
@@ -33,7 +32,7 @@ class MetricsLog:
         self._workdir = workdir
         self._display = display
         self._steps: list[Metrics] = []
-        self._learning_rate = math.nan
+        self._evaluated = {(row["step"], row["split"]) for row in workdir.read_metrics()}
 
     def add(self, metrics: Metrics) -> None:
         """Keeps the metrics of one or more training steps for the next row. They may still be on the device."""
@@ -47,31 +46,50 @@ class MetricsLog:
             pace: restarted after the last row.
 
         Raises:
-            AlexNetError: the loss is not a finite number.
+            NotFiniteError: the loss of a step is not a finite number.
         """
         metrics = jax.tree.map(lambda *parts: np.hstack(parts), *jax.device_get(self._steps))
         self._steps = []
-        means = {name: float(metrics[name].mean()) for name in _AVERAGED}
-        if not math.isfinite(means["loss"]):
-            raise AlexNetError(
-                f"the loss is {means['loss']} at step {step}: the run diverged; use another --workdir with an "
-                f"optimizer.learning_rate below {self._config.optimizer.learning_rate}"
-            )
-        self._learning_rate = float(f"{metrics['learning_rate'][-1]:.6g}")  # the shortest form of a float32
         steps = len(metrics["loss"])
+        self._check_losses(step - steps + 1, metrics["loss"])
+        means = {name: float(metrics[name].mean()) for name in _AVERAGED}
         speed = {
             "images_per_second": pace.images_per_second(self._config.batch_size * steps),
             "input_wait": pace.input_wait(),
         }
-        self._write(step, "train", means, speed | {"steps": steps})
+        self._write(step, "train", means, metrics["learning_rate"][-1], speed | {"steps": steps})
 
-    def write_evaluation_row(self, step: int, split: str, metrics: dict[str, float], images_per_second: float) -> None:
-        """Writes a row of an evaluation after ``step`` steps."""
-        self._write(step, split, metrics, {"images_per_second": images_per_second})
+    def has_evaluation(self, step: int, split: str) -> bool:
+        """Whether the run directory had a row of this evaluation when the run was resumed."""
+        return (step, split) in self._evaluated
 
-    def _write(self, step: int, split: str, metrics: dict[str, float], more: dict[str, Any]) -> None:
+    def write_evaluation_row(
+        self, step: int, split: str, metrics: dict[str, float], learning_rate: float, images_per_second: float
+    ) -> None:
+        """Writes a row of an evaluation.
+
+        Args:
+            step: the number of steps taken.
+            split: "validation" or "test".
+            metrics: the result of ``evaluate``.
+            learning_rate: the learning rate of the last step.
+            images_per_second: the speed of the evaluation.
+        """
+        self._write(step, split, metrics, learning_rate, {"images_per_second": images_per_second})
+
+    def _check_losses(self, first: int, losses: np.ndarray) -> None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if not len(bad):
+            return
+        step = first + int(bad[0])
+        error = not_finite_at_start if step == 1 else diverged
+        raise error(f"the loss is {losses[bad[0]]} at step {step:,}", self._config)
+
+    def _write(
+        self, step: int, split: str, metrics: dict[str, float], learning_rate: float, more: dict[str, Any]
+    ) -> None:
         row: Row = {"step": step, "epoch": step / self._config.steps_per_epoch, "split": split}
         row |= {name: metrics[name] for name in _AVERAGED}
-        row |= {"learning_rate": self._learning_rate} | more
+        row |= {"learning_rate": float(f"{learning_rate:.6g}")} | more  # the shortest form of a float32
         self._workdir.append_metrics(row)
         self._display.row(shown_metrics(row, self._config.model.classes))

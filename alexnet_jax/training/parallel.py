@@ -22,7 +22,7 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.training.metrics import Metrics
 from alexnet_jax.training.placement import map_state
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Views, eval_step, predict_step, train_step, train_steps
+from alexnet_jax.training.steps import Views, all_finite, eval_step, predict_step, train_step, train_steps
 
 TOWER_AXIS = "tower"
 
@@ -74,6 +74,10 @@ class Layout(ABC):
     def predict_step(self, state: TrainState, images: Array, views: Views) -> Float[Array, "batch classes"]:
         """``steps.predict_step`` of a placed ``state``."""
         return self._run(predict_step, state, images, views=views)
+
+    def is_finite(self, state: TrainState) -> bool:
+        """``steps.all_finite`` of a placed ``state``, once it has been computed."""
+        return bool(self._run(all_finite, state))
 
     def compile_train_steps(self, state: TrainState, batch: Batch, key: PRNGKeyArray, counts: Iterable[int]) -> None:
         """Compiles ``train_steps`` ahead of time, for these numbers of batches like ``batch``. Runs nothing."""

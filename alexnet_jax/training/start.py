@@ -70,14 +70,27 @@ def restore_or_create(
     Sets aside the checkpoints of later steps, which are damaged, and deletes their rows of metrics.jsonl. The run takes
     those steps again.
 
+    Args:
+        config: the run.
+        data: its data set.
+        workdir: its directory.
+        writer: sets checkpoints aside.
+        say: called with lines of text for the user.
+        start_from_weights: makes the first state of a run with ``config.init``.
+        unreadable: collects the training images that cannot be read.
+
     Raises:
+        UsageError: a new run has ``config.init`` and no ``start_from_weights``.
         AlexNetError: no checkpoint can be read, or the weights of ``config.init`` cannot.
     """
     state = Checkpoints(workdir.checkpoints, warn=say).restore(abstract_train_state(config))
     if state is None:
         weights_key, _ = run_keys(config)
-        if start_from_weights is None:
+        if config.init is None:
             state = _create(config, data, weights_key, say, unreadable)
+        elif start_from_weights is None:
+            remedy = "pass start_from_weights=alexnet_jax.weights.fine_tuning.start_from_file"
+            raise UsageError(f"init is {config.init!r}: nothing reads these weights; {remedy}")
         else:
             state = start_from_weights(config, weights_key, say)
     step = int(state.step)

@@ -204,3 +204,15 @@ def eval_step(
     scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
     check_labels(labels, len(images))
     return summarize(scores, labels)
+
+
+def all_finite(state: TrainState, *, config: TrainConfig, tower_axis: str | None = None) -> Bool[Array, ""]:
+    """Whether a state holds only finite numbers, apart from ``plateau``, whose best error starts as infinity.
+
+    Args:
+        state: the state.
+        config: the run. It makes no difference.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+    """
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.replace(plateau=None))]).all()
+    return finite if tower_axis is None else lax.pmin(finite.astype(jnp.int32), tower_axis) == 1

@@ -2,55 +2,88 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.console.progress import Display
 from alexnet_jax.data.source import DataSet, Source
+from alexnet_jax.errors import NotFiniteError
+from alexnet_jax.signals import StopRequest
+from alexnet_jax.training.dispatch import observes_after
+from alexnet_jax.training.divergence import diverged
 from alexnet_jax.training.evaluation import evaluate
 from alexnet_jax.training.hooks import Pace
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.parallel import Layout
-from alexnet_jax.training.schedule import observe_error
+from alexnet_jax.training.schedule import learning_rates, observe_error
 from alexnet_jax.training.state import TrainState
 
 
-def validate(
-    state: TrainState, step: int, config: TrainConfig, data: DataSet, layout: Layout, log: MetricsLog, display: Display
-) -> TrainState:
-    """Evaluates on the validation images, if the data set has any, and on the test images.
+@dataclass(frozen=True)
+class Validation:
+    """The evaluations of a run.
 
-    Args:
-        state: as ``layout`` places it.
-        step: the number of steps taken.
+    Attributes:
         config: the run.
         data: its data set.
-        layout: compiles and runs the evaluation.
+        layout: compiles and runs the evaluations.
         log: gets a row for each split.
         display: shows the progress.
-
-    Returns:
-        The state with its ``plateau`` updated by the validation error.
+        stop: ends an evaluation between two batches.
     """
-    if data.validation is None:
-        _evaluate(data.test, "test", state, step, layout, log, display)
-        return state
-    error = _evaluate(data.validation, "validation", state, step, layout, log, display)
-    _evaluate(data.test, "test", state, step, layout, log, display)
-    plateau = observe_error(state.plateau, error, config.schedule)
-    if config.schedule.rule == "plateau" and int(plateau.drops) > int(state.plateau.drops):
-        display.say(f"step {step}: the validation error stopped improving, the learning rate drops")
-    return state.replace(plateau=plateau)
 
+    config: TrainConfig
+    data: DataSet
+    layout: Layout
+    log: MetricsLog
+    display: Display
+    stop: StopRequest
 
-def _evaluate(
-    source: Source, split: str, state: TrainState, step: int, layout: Layout, log: MetricsLog, display: Display
-) -> float:
-    pace = Pace()
+    def after(self, state: TrainState, step: int) -> TrainState:
+        """Evaluates on the validation images, if the data set has any, and on the test images.
 
-    def show(done: int) -> None:
-        if done == 0:  # compiled
-            pace.restart()
-        display.advance(step, f"{split}: {done} of {len(source)} images")
+        The checkpoint of ``step`` holds the state before. A run that resumes there evaluates again what has no row in
+        metrics.jsonl, and what the rule "plateau" observes: no result depends on metrics.jsonl.
 
-    metrics = evaluate(state, layout, source, on_batch=show)
-    log.write_evaluation_row(step, split, metrics, pace.images_per_second(len(source)))
-    return metrics["top1_error"]
+        Args:
+            state: as ``layout`` places it.
+            step: the number of steps taken.
+
+        Returns:
+            The state with its ``plateau`` updated by the validation error, if the rule "plateau" observes it.
+
+        Raises:
+            StoppedError: a signal arrived before the end of the evaluation.
+            NotFiniteError: the outputs of the net are not finite numbers.
+        """
+        validation, observes = self.data.validation, observes_after(self.config, step)
+        plateau = state.plateau
+        if validation is not None and (observes or not self.log.has_evaluation(step, "validation")):
+            error = self._evaluate(validation, "validation", state, step)
+            plateau = observe_error(plateau, error, self.config.schedule) if observes else plateau
+        if not self.log.has_evaluation(step, "test"):
+            self._evaluate(self.data.test, "test", state, step)
+        if observes and int(plateau.drops) > int(state.plateau.drops):
+            self.display.say(f"step {step}: the validation error stopped improving, the learning rate drops")
+        return state.replace(plateau=plateau)
+
+    def _evaluate(self, source: Source, split: str, state: TrainState, step: int) -> float:
+        pace = Pace()
+
+        def show(done: int) -> None:
+            if done == 0:  # compiled
+                pace.restart()
+            self.display.advance(step, f"{split}: {done} of {len(source)} images")
+            self.stop.check()
+
+        try:
+            metrics = evaluate(state, self.layout, source, on_batch=show)
+        except NotFiniteError as error:
+            raise diverged(
+                f"the loss on {split} images is not a finite number after step {step:,}", self.config
+            ) from error
+        if not self.log.has_evaluation(step, split):
+            rates = learning_rates(state.step - 1, state.plateau, self.config)
+            speed = pace.images_per_second(len(source))
+            self.log.write_evaluation_row(step, split, metrics, float(rates.kernel), speed)
+        return metrics["top1_error"]

@@ -4,8 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from alexnet_jax.config import DataConfig
+from alexnet_jax.config import DataConfig, ScheduleConfig
 from alexnet_jax.training.dispatch import (
+    InFlight,
     dispatches,
     distinct_group_sizes,
     evaluates_after,
@@ -77,9 +78,26 @@ def test_rows_and_checkpoints_are_due_at_the_next_end_of_a_group(size, saved, lo
     assert after(logs_after) == (logged or ends[1:])
 
 
-def test_the_last_evaluation_is_observed_only_if_a_longer_run_has_it():
-    config = config_of(1, epochs=5, evaluate_every=2)
-    epochs = range(7, 36, 7)
-    assert [step for step in range(1, 36) if evaluates_after(config, step)] == [14, 28, 35]
-    assert [step for step in epochs if observes_after(config, step)] == [14, 28]
-    assert observes_after(dataclasses.replace(config, epochs=6), 42)
+def test_the_rule_plateau_observes_the_evaluations_that_a_longer_run_has():
+    config = config_of(1, epochs=5, evaluate_every=2, schedule=ScheduleConfig("plateau"))
+    assert [step for step in range(36) if evaluates_after(config, step)] == [14, 28, 35]
+    assert [step for step in range(36) if observes_after(config, step)] == [14, 28]
+    longer = dataclasses.replace(config, epochs=6)
+    assert [step for step in range(43) if observes_after(longer, step)] == [14, 28]
+    assert not observes_after(config_of(1, schedule=ScheduleConfig("steps")), 7)
+
+
+class Metric:
+    """A value of a step that the device has finished once somebody has waited for it."""
+
+    is_ready = False
+
+    def block_until_ready(self):
+        self.is_ready = True
+
+
+def test_at_most_two_dispatches_are_in_flight():
+    metrics, in_flight = [Metric() for _ in range(5)], InFlight()
+    for index, metric in enumerate(metrics):
+        in_flight.add({"loss": metric})
+        assert [each.is_ready for each in metrics[: index + 1]] == [True] * (index - 1) + [False] * min(index + 1, 2)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from alexnet_jax.config import DataConfig, ScheduleConfig
 from alexnet_jax.console import progress
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.errors import NotFiniteError
 from alexnet_jax.training import hooks
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.run_directory import RunDirectory
@@ -74,11 +74,9 @@ def test_a_training_row_averages_the_steps_since_the_last_row(log_of):
     assert (second["steps"], second["loss"]) == (1, 5.0)
 
 
-def test_an_evaluation_row_has_the_learning_rate_of_the_last_step(log_of):
+def test_an_evaluation_row_has_no_measurements_of_training(log_of):
     log, workdir, _ = log_of()
-    log.add(metrics(1.0))
-    log.write_training_row(1, FixedPace())
-    log.write_evaluation_row(1, "test", {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "count": 8}, 30.0)
+    log.write_evaluation_row(1, "test", {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "count": 8}, 0.015, 30.0)
     row = workdir.read_metrics()[-1]
     assert (row["split"], row["learning_rate"], row["images_per_second"]) == ("test", 0.015, 30.0)
     assert "input_wait" not in row
@@ -108,9 +106,37 @@ def test_the_top5_error_is_shown_for_more_than_five_classes(log_of, classes, is_
     assert "top5_error" in workdir.read_metrics()[0]
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(log_of):
+@pytest.mark.parametrize(
+    ("losses", "message"),
+    [
+        (
+            (1.0, float("nan"), 1.0),
+            r"^the loss is nan at step 6: the run diverged, .*--optimizer\.learning_rate below 0\.01$",
+        ),
+        ((1.0, 2.0, float("inf")), r"^the loss is inf at step 7: the run diverged, "),
+    ],
+)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(log_of, losses, message):
     log, workdir, _ = log_of()
-    log.add(metrics(float("nan")))
-    with pytest.raises(AlexNetError, match=r"the loss is nan at step 7: the run diverged; .*learning_rate below 0\.01"):
+    log.add(several(*losses))
+    with pytest.raises(NotFiniteError, match=message):
         log.write_training_row(7, FixedPace())
     assert workdir.read_metrics() == []
+
+
+def test_the_learning_rate_is_not_blamed_for_the_loss_before_the_first_update(log_of):
+    log, _, _ = log_of()
+    log.add(several(float("nan"), float("nan")))
+    with pytest.raises(
+        NotFiniteError, match=r"^the loss is nan at step 1, before any update: use smaller standard dev"
+    ):
+        log.write_training_row(2, FixedPace())
+
+
+def test_a_resumed_log_knows_the_evaluations_that_have_rows(log_of):
+    log, _, _ = log_of()
+    log.write_evaluation_row(4, "test", {"loss": 2.0, "top1_error": 0.5, "top5_error": 0.1, "count": 8}, 0.1, 30.0)
+    resumed, _, _ = log_of()
+    assert resumed.has_evaluation(4, "test")
+    assert not resumed.has_evaluation(4, "validation")
+    assert not resumed.has_evaluation(2, "test")

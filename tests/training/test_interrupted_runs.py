@@ -1,0 +1,230 @@
+"""Runs that end before their time: by a signal, an error, or a number that is not finite."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from alexnet_jax.errors import AlexNetError
+from alexnet_jax.training import dispatch, evaluation, loop
+from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.training.run_directory import RunDirectory, checkpoint_steps
+from tests.helpers.command import alexnet
+
+# 15 steps, 3 in an epoch, evaluated after 6, 12 and 15, and a checkpoint also after 4 and 8
+OPTIONS = ["--preset", "quickstart", "--devices", 1, "--batch_size", 4, "--epochs", 5, "--evaluate_every", 2]
+OPTIONS += ["--log_every", 1, "--checkpoint_every", 4, "--data.validation_fraction", 0.2]
+OPTIONS += ["--schedule.rule", "plateau", "--schedule.patience", 1, "--optimizer.learning_rate", 0.001]
+OPTIONS += ["--model.image_size", 12, "--data.image_size", 12]
+for _index in range(5):
+    OPTIONS += [f"--model.convs.{_index}.features", 4]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of ten random pictures of each of two classes."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir()
+        for index in range(10):
+            Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(folder / name / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast():
+    """Runs with equal configs share their compiled steps. An evaluation has two images in a batch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "choose_layout", functools.cache(choose_layout))
+        patch.setattr(loop, "draw_curves", lambda *_: None)
+        patch.setattr(loop, "draw_filters", lambda *_: None)
+        patch.setattr(evaluation, "BATCH_SIZE", 2)
+        yield
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path / "run")
+
+
+@pytest.fixture
+def train(data, run):
+    return lambda *options: alexnet("train", "--workdir", run.root, "--data.dataset", data, *OPTIONS, *options)
+
+
+@pytest.fixture(scope="module")
+def expected(data, tmp_path_factory):
+    """The parameters and the rows of a run that nothing interrupts."""
+    workdir = tmp_path_factory.mktemp("expected")
+    return result_of(alexnet("train", "--workdir", workdir, "--data.dataset", data, *OPTIONS), RunDirectory(workdir))
+
+
+def result_of(done, run):
+    """The parameters and the rows of a finished run, without what is measured."""
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [
+        {name: row[name] for name in row.keys() - {"images_per_second", "input_wait"}} for row in run.read_metrics()
+    ]
+    return re.search("SHA-256 (.*)", done.stdout)[1], rows
+
+
+def evaluations(run):
+    return [(row["step"], row["split"]) for row in run.read_metrics() if row["split"] != "train"]
+
+
+def at_call(number, action, function):
+    """``function``, but ``action`` runs before its call of this number."""
+    calls = []
+
+    def called(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            action(*arguments)
+        return function(*arguments, **options)
+
+    return called
+
+
+def fail(error, *_):
+    raise error
+
+
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_an_extended_run_equals_a_run_of_its_length(train, run, expected, epochs):
+    """The last evaluation of four epochs is also one of five, that of three epochs is not."""
+    assert train("--epochs", epochs).returncode == 0
+    digest, rows = result_of(train(), run)
+    assert digest == expected[0]
+    assert [row for row in rows if row["step"] != 9 or row["split"] == "train"] == expected[1]
+    assert rows[-1]["learning_rate"] < 0.001  # it dropped at the last regular evaluation
+
+
+@pytest.mark.parametrize(("call", "rows"), [(1, []), (3, ["validation"])])
+def test_a_signal_ends_an_evaluation_between_two_batches(train, run, expected, monkeypatch, call, rows):
+    evaluate = at_call(call, interrupt, Layout.eval_step)
+    with monkeypatch.context() as patch:
+        patch.setattr(Layout, "eval_step", evaluate)
+        stopped = train()
+    assert (stopped.returncode, stopped.stderr) == (143, "")
+    assert "stopped and saved at step 6; to resume:" in stopped.stdout
+    assert [split for _, split in evaluations(run)] == rows
+    assert result_of(train(), run) == expected
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory"), AlexNetError("photo.png: damaged")])
+def test_an_evaluation_that_fails_loses_nothing(train, run, expected, monkeypatch, error):
+    with monkeypatch.context() as patch:
+        patch.setattr(Layout, "eval_step", at_call(2, functools.partial(fail, error), Layout.eval_step))
+        failed = train()
+    assert failed.returncode == 1
+    assert len(failed.stderr.splitlines()) == 1
+    assert checkpoint_steps(run.checkpoints) == [4, 6]
+    assert result_of(train(), run) == expected
+
+
+def test_an_error_in_the_data_saves_the_steps_before_it(train, run, expected, monkeypatch):
+    def read(*arguments):
+        for step, batch in enumerate(batches(*arguments)):
+            if step == 10:
+                raise AlexNetError("photo.png: damaged")
+            yield batch
+
+    batches = dispatch.training_batches
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "training_batches", read)
+        failed = train("--log_every", 100)
+    assert (failed.returncode, failed.stderr) == (1, "alexnet: error: photo.png: damaged\n")
+    assert checkpoint_steps(run.checkpoints)[-1] == 10
+    assert run.read_metrics()[-1]["step"] == 10
+    assert result_of(train(), run)[0] == expected[0]
+
+
+def test_a_full_disk_in_a_row_saves_the_step_before_it(train, run, expected, monkeypatch):
+    error = OSError(28, "No space left on device")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            RunDirectory, "append_metrics", at_call(3, functools.partial(fail, error), RunDirectory.append_metrics)
+        )
+        failed = train()
+    assert failed.returncode == 1
+    assert "No space left on device" in failed.stderr
+    assert checkpoint_steps(run.checkpoints) == [3]
+    assert result_of(train(), run)[0] == expected[0]
+
+
+def test_a_failed_step_whose_state_is_lost_keeps_the_last_checkpoint(train, run, expected, monkeypatch):
+    def lose(layout, state, *_):
+        jax.tree.map(lambda leaf: leaf.delete(), state)
+        raise RuntimeError("the device is out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Layout, "train_steps", at_call(8, lose, Layout.train_steps))
+        failed = train()
+    assert failed.returncode == 1
+    assert "the device is out of memory" in failed.stderr
+    assert checkpoint_steps(run.checkpoints) == [4, 6]
+    assert result_of(train(), run) == expected
+
+
+def spoiled(state):
+    return state.replace(params=jax.tree.map(lambda leaf: leaf * jnp.float32("nan"), state.params))
+
+
+def test_parameters_that_are_not_finite_are_not_saved(train, run, monkeypatch):
+    """The loss of the last step is still finite, because it was computed before the update."""
+
+    def spoil(layout, state, batches, key):
+        state, metrics = train_steps(layout, state, batches, key)
+        return (spoiled(state) if int(state.step) == 15 else state), metrics
+
+    train_steps = Layout.train_steps
+    monkeypatch.setattr(Layout, "train_steps", spoil)
+    failed = train()
+    assert failed.returncode == 1
+    assert re.fullmatch(
+        r"alexnet: error: the parameters or the state of the optimizer are not finite numbers after step 15: the run "
+        r"diverged, .*--optimizer\.learning_rate below 0\.001\n",
+        failed.stderr,
+    )
+    assert "finished" not in failed.stdout
+    assert checkpoint_steps(run.checkpoints)[-1] == 12
+    assert run.best_step() <= 12
+
+
+def test_a_loss_that_is_not_finite_saves_nothing(train, run):
+    failed = train("--optimizer.learning_rate", 1e30, "--log_every", 100)
+    assert failed.returncode == 1
+    assert re.fullmatch(
+        r"alexnet: error: the loss is (nan|inf) at step [23]: the run diverged, .*--optimizer\.learning_rate below "
+        r"1e\+30\n",
+        failed.stderr,
+    )
+    assert checkpoint_steps(run.checkpoints) == []
+
+
+def test_an_evaluation_that_is_not_finite_keeps_the_checkpoint_before(train, run, monkeypatch):
+    def spoil(layout, state, *arguments):
+        return eval_step(layout, spoiled(state), *arguments)
+
+    eval_step = Layout.eval_step
+    monkeypatch.setattr(Layout, "eval_step", spoil)
+    failed = train()
+    assert failed.returncode == 1
+    assert re.fullmatch(
+        r"alexnet: error: the loss on validation images is not a finite number after step 6: the run diverged, .*\n",
+        failed.stderr,
+    )
+    assert checkpoint_steps(run.checkpoints) == [4]
+    assert evaluations(run) == []
