@@ -11,11 +11,13 @@ import tyro
 
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.config import DataConfig
+from alexnet_jax.config import DataConfig, TrainConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 
 if TYPE_CHECKING:
     from alexnet_jax.data.source import DataSet
+
+_OWN_SPLITS = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class EvaluateArguments:
     """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
     some."""
     dataset: str | None = None
-    """A data set other than the net's own, as in --data.dataset of `alexnet train`."""
+    """A data set other than the net's own, or the new place of its own, as in --data.dataset of `alexnet train`."""
     data_dir: str | None = None
     """The directory of TFDS data sets, if they have moved since the run."""
     variant: str | None = None
@@ -56,7 +58,8 @@ def main(arguments: list[str]) -> int:
 
     nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
     net = nets[0]
-    data = open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
+    moved = _moved_data(parsed, net.config)
+    data = moved or open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
     labels = net.labels_of(data.class_names, data.where)
     for path, other in zip(parsed.nets, nets, strict=True):
         other.check_images(net.config)
@@ -66,7 +69,7 @@ def main(arguments: list[str]) -> int:
             )
     if parsed.dataset is None:
         _warn_of_changes(parsed.nets, data)
-    source = data.test if parsed.dataset else getattr(data, parsed.split)
+    source = data.test if parsed.dataset and not moved else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
     source = Relabelled(source, labels)
@@ -86,6 +89,25 @@ def main(arguments: list[str]) -> int:
     if write_json(result, parsed.json):
         print(_describe(result))
     return 0
+
+
+def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | None:
+    """The data of the first run, if ``--dataset`` is their new place."""
+    from alexnet_jax.data.dataset import open_dataset
+    from alexnet_jax.data.identity import describe_data_change, identify
+    from alexnet_jax.training.run_directory import RunDirectory
+
+    if parsed.dataset is None or parsed.split not in _OWN_SPLITS:
+        return None
+    own = replace(config.data, dataset=parsed.dataset, data_dir=parsed.data_dir or config.data.data_dir)
+    try:
+        known = RunDirectory(parsed.nets[0]).read_data()
+        if known is None:
+            return None
+        data = open_dataset(own, config.model.channels)
+    except AlexNetError:  # it is another data set
+        return None
+    return data if describe_data_change(known, identify(data)) is None else None
 
 
 def _warn_of_changes(nets: tuple[Path, ...], data: DataSet) -> None:
@@ -126,6 +148,6 @@ def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
         own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, resize=own.resize, test_split=parsed.split)
         if not is_image_folder(parsed.dataset):  # a folder takes its class names from its training images
             own = replace(own, train_split=parsed.split)
-    elif parsed.split not in ("test", "validation", "train"):
+    elif parsed.split not in _OWN_SPLITS:
         raise UsageError(f"--split is {parsed.split!r}: use test, validation or train, or name another --dataset")
     return own if parsed.data_dir is None else replace(own, data_dir=parsed.data_dir)

@@ -37,7 +37,7 @@ from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.placement import bytes_per_device
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import StartFromWeights, fit_to_data, restore_or_create, run_keys
+from alexnet_jax.training.start import StartFromWeights, absolute_paths, fit_to_data, restore_or_create, run_keys
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.training.unreadable_log import UnreadableLog
 from alexnet_jax.training.validation import Validation
@@ -91,6 +91,7 @@ def train(
         NotFiniteError: a loss or a parameter is not a finite number. The checkpoints before it are kept.
         AlexNetError: data or checkpoints cannot be read or written.
     """
+    config = absolute_paths(config)
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
     layout = choose_layout(config, devices)

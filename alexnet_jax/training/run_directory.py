@@ -24,6 +24,9 @@ MAY_DIFFER = {"data.data_dir", "data.max_unreadable", "log_every", "checkpoint_e
 _IN_IDENTITY = {"data.dataset", "data.train_examples"}
 """Fields that the identity of the data stands for, where it is known."""
 
+_PATHS = {"data.dataset", "init"}
+"""Fields with paths. Runs of earlier versions have relative ones."""
+
 _MOST_NAMED = 5
 
 Which = Literal["latest", "best"]
@@ -102,12 +105,12 @@ class RunDirectory:
             AlexNetError: the file cannot be read.
         """
         try:
-            *names, _ = self.classes.read_text(encoding="utf-8").split("\n")
+            text = self.classes.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             return ()
         except (OSError, ValueError) as error:
             raise AlexNetError(f"{self.classes}: cannot be read ({first_line(error)}); restore it") from error
-        return tuple(names)
+        return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -189,7 +192,9 @@ class RunDirectory:
         parts = [
             f"{name} was {_short(before)} and is now {_short(after)}"
             for name, before, after in differences(old, new)
-            if name not in may_differ and not (name == "epochs" and after > before)
+            if name not in may_differ
+            and not (name == "epochs" and after > before)
+            and not (name in _PATHS and _same_place(before, after))
         ]
         if parts:
             more = f"; and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
@@ -246,6 +251,10 @@ class RunDirectory:
             return [entry for entry in entries if type(entry["from_step"]) is int]
         except (OSError, ValueError, TypeError, KeyError):
             return []
+
+
+def _same_place(before: str | None, after: str | None) -> bool:
+    return None not in (before, after) and Path(str(before)).resolve() == Path(str(after)).resolve()
 
 
 def _short(value: Any) -> str:

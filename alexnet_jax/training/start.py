@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import jax
 from jaxtyping import PRNGKeyArray
@@ -18,6 +19,21 @@ from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
+
+
+def absolute_paths(config: TrainConfig) -> TrainConfig:
+    """``config`` with absolute paths of its data and weights, so that the run can be used from any directory.
+
+    Names of data sets and paths that do not exist stay as they are.
+    """
+    data_dir = config.data.data_dir and _absolute(config.data.data_dir)
+    data = replace(config.data, dataset=_absolute(config.data.dataset), data_dir=data_dir)
+    return replace(config, data=data, init=config.init and _absolute(config.init))
+
+
+def _absolute(path: str) -> str:
+    expanded = Path(path).expanduser()
+    return str(expanded.absolute()) if expanded.exists() else path
 
 
 def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:

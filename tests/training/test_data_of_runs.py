@@ -93,6 +93,20 @@ def test_data_that_moved_as_a_whole_are_the_same(copy, finished):
     assert "data.test_fraction was 0.3 and is now 0.4" in other.stderr
 
 
+def test_a_run_on_a_relative_path_can_be_used_from_another_directory(copy, tmp_path):
+    assert alexnet("train", "--workdir", "run", "--data.dataset", "photos", cwd=copy).returncode == 0
+    assert RunDirectory(copy / "run").read_config().data.dataset == str(copy / "photos")
+    for words in (("train", "--workdir"), ("evaluate",)):
+        done = alexnet(*words, copy / "run", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    (copy / "photos").rename(copy / "moved")
+    assert "no such folder" in alexnet("evaluate", copy / "run").stderr
+    moved = alexnet("evaluate", "run", "--dataset", "moved", cwd=copy)
+    assert (moved.returncode, moved.stderr, moved.stdout) == (0, "", done.stdout)  # with the run's own splits
+    assert alexnet("train", "--workdir", "run", "--data.dataset", "moved", cwd=copy).returncode == 0
+    assert alexnet("evaluate", copy / "run", cwd=tmp_path).stdout == done.stdout
+
+
 def test_a_run_of_an_earlier_version_records_its_data(copy):
     record = copy / "run" / "data.json"
     written = record.read_text()

@@ -42,6 +42,16 @@ def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
     assert len(str(error.value)) < 500
 
 
+def test_a_relative_path_of_an_earlier_version_is_the_same_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workdir, config = RunDirectory(tmp_path), preset("quickstart")
+    workdir.claim(dataclasses.replace(config, init="net.safetensors"), ())
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    workdir.claim(dataclasses.replace(config, init=str(tmp_path / "net.safetensors")), ())
+    with pytest.raises(UsageError, match="init was"):
+        workdir.claim(config, ())
+
+
 def test_a_file_is_no_run_directory(tmp_path):
     (tmp_path / "file").touch()
     for place, message in (("file", "it is a file"), ("file/run", "cannot be made")):

@@ -10,7 +10,7 @@ from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import fit_to_data, restore_or_create
+from alexnet_jax.training.start import absolute_paths, fit_to_data, restore_or_create
 from tests.helpers.nets import tiny_config
 from tests.helpers.runs import write_run
 from tests.helpers.sources import Examples
@@ -54,3 +54,14 @@ def test_a_resume_on_other_versions_prints_one_line(tmp_path):
     resume()
     assert len(lines) == 1
     assert "jax 0.0.1, now" in lines[0]
+
+
+def test_paths_become_absolute_and_names_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(tiny_config(), init="run")
+    names = absolute_paths(config)
+    assert (names.init, names.data.dataset, names.data.data_dir) == ("run", config.data.dataset, None)
+    (tmp_path / "run").mkdir()
+    data = dataclasses.replace(config.data, dataset="run", data_dir="run")
+    paths = absolute_paths(dataclasses.replace(config, data=data))
+    assert (paths.init, paths.data.dataset, paths.data.data_dir) == (str(tmp_path / "run"),) * 3
