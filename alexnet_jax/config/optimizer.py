@@ -36,8 +36,12 @@ class OptimizerConfig:
     clip_norm: float | None = None
     """Largest norm of the gradients of all parameters together. Larger ones are scaled down. None does not clip."""
 
+    ema_decay: float | None = None
+    """Decay of an exponential moving average of all weights, such as 0.9999. Evaluation, prediction and export then use
+    the average. None keeps none."""
+
     def __post_init__(self) -> None:
         make_lists_tuples(self)
         check_positive(self, "learning_rate", "lars_trust", "clip_norm")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
-        check_fraction(self, "momentum")
+        check_fraction(self, "momentum", "ema_decay")

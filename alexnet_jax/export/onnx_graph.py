@@ -25,7 +25,7 @@ _OPSET, _IR_VERSION = 13, 7
 
 def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, ...]) -> onnx.ModelProto:
     """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all intermediate values."""
-    graph = _Graph(config.model, to_channels_first(state.params, config.model, is_bgr=False))
+    graph = _Graph(config.model, to_channels_first(state.inference_params, config.model, is_bgr=False))
     x = graph.crop("images", config, state)
     for layer in config.model.layers():
         x = graph.layer(layer, x)

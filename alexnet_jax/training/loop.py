@@ -50,7 +50,7 @@ class Result:
     Attributes:
         step: the number of steps taken.
         steps_taken: the number of steps since the run started or resumed.
-        params_sha256: the digest of the parameters (``tree_digest``).
+        params_sha256: the digest of the parameters (``tree_digest``), or of their average if the run keeps one.
         stopped_by: the number of the signal that stopped the run before its end, or None.
     """
 
@@ -137,9 +137,9 @@ def _train(
     state = layout.collect(loop.state)
     if is_finished:
         draw_curves(workdir.read_metrics(), config, workdir.curves)
-        draw_filters(state.params, config.model, workdir.filters)
+        draw_filters(state.inference_params, config.model, workdir.filters)
     stopped_by = None if is_finished else stop.signal
-    return Result(loop.step, loop.step - start, tree_digest(state.params), stopped_by)
+    return Result(loop.step, loop.step - start, tree_digest(state.inference_params), stopped_by)
 
 
 @dataclass

@@ -27,6 +27,7 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: the state of the optimizer (``make_optimizer``), the velocities of ``params``.
         plateau: the state of the learning-rate rule "plateau".
         statistics: the mean and colour statistics of the data set. They are not trained.
+        average: the moving average of ``params``, or None if the run keeps none.
     """
 
     step: Int[Array, ""]
@@ -34,6 +35,16 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: optax.OptState
     plateau: Plateau
     statistics: Statistics
+    average: PyTree | None = None
+
+    @property
+    def inference_params(self) -> PyTree:
+        """The parameters for everything but training: ``average``, or ``params`` if the run keeps no average."""
+        return self.params if self.average is None else self.average
+
+    def with_params(self, params: PyTree) -> TrainState:
+        """The state with other parameters, at which the average starts again."""
+        return self.replace(params=params, average=None if self.average is None else jax.tree.map(jnp.copy, params))
 
 
 def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Statistics | None = None) -> TrainState:
@@ -45,7 +56,7 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
         statistics: the statistics of the data set. None uses the published mean colour and covariance of ImageNet.
 
     Returns:
-        The state, with step 0 and velocities of zero.
+        The state, with step 0 and velocities of zero. The average starts at the initial weights.
 
     Raises:
         UsageError: ``statistics`` is None, and no statistics are published for this number of channels.
@@ -59,6 +70,7 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
         opt_state=make_optimizer(config.optimizer).init(params),
         plateau=Plateau.start(),
         statistics=published_statistics(model.channels) if statistics is None else statistics,
+        average=None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params),
     )
 
 

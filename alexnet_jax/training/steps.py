@@ -17,6 +17,7 @@ from alexnet_jax.net.model import AlexNet
 from alexnet_jax.preprocessing.augment import check_stored_images, preprocess, ten_crops, training_crops
 from alexnet_jax.training.accumulation import accumulate
 from alexnet_jax.training.metrics import Metrics, summarize, uniform_cross_entropy
+from alexnet_jax.training.moving_average import update_average
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import learning_rates
 from alexnet_jax.training.state import TrainState
@@ -105,7 +106,10 @@ def train_step(
     optimizer = make_optimizer(config.optimizer, tower_axis)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rates=rates)
     params = optax.apply_updates(state.params, updates)
-    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state)
+    average, decay = state.average, config.optimizer.ema_decay
+    if decay is not None:
+        average = update_average(average, params, state.step + 1, decay)
+    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, average=average)
     return state, metrics | {"learning_rate": rates.kernel}
 
 
@@ -144,7 +148,7 @@ def logits_step(
 
 def _test_logits(state: TrainState, crops: Array, config: TrainConfig, tower_axis: str | None) -> Array:
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
-    return net.apply({"params": state.params}, crops, train=False)  # type: ignore[return-value]
+    return net.apply({"params": state.inference_params}, crops, train=False)  # type: ignore[return-value]
 
 
 def predict_step(

@@ -50,9 +50,9 @@ def start_from(
     before, after = weights.config.model.classes, config.model.classes
     if before == after:
         say(f"starts from {config.init}")
-        return state.replace(params=weights.params)
+        return state.with_params(weights.params)
     say(f"starts from {config.init}, with a new {head}: {after} classes, not {before}")
-    return state.replace(params=weights.params | {head: state.params[head]})
+    return state.with_params(weights.params | {head: state.params[head]})
 
 
 def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:

@@ -23,7 +23,8 @@ class Weights:
 
     Attributes:
         config: the run that it came from. For weights of another program, the recipe of that program.
-        params: the parameter tree, float32: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``.
+        params: the parameter tree, float32: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``. It is the moving
+            average if the run keeps one.
         statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
         class_names: the names of the classes in the order of the logits; empty if they are not known.
         step: the number of training steps behind it; 0 if it is not known.

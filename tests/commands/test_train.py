@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_jax import load_run
 from alexnet_jax.config import ScheduleConfig
 from alexnet_jax.hints import command
 from alexnet_jax.presets import preset
+from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
@@ -126,6 +128,21 @@ def test_a_killed_run_resumes_and_ends_with_the_same_parameters(run, folder, tmp
     assert rows == [(row["step"], row["split"]) for row in RunDirectory(run).read_metrics()]
     losses = [[row["loss"] for row in RunDirectory(place).read_metrics()] for place in (workdir, run)]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.slow
+def test_a_run_with_every_option_resumes_exactly_and_is_read_as_its_average(folder, tmp_path):
+    options = ["--optimizer.ema_decay", 0.9, "--optimizer.clip_norm", 1, "--optimizer.nesterov", "--micro_batches", 2]
+    options += ["--label_smoothing", 0.1, "--schedule.rule", "cosine", "--schedule.decay_epochs", 4]
+    options += ["--schedule.warm_up_epochs", 1, "--data.dataset", folder, *FAST]
+    digests = []
+    for name, parts in (("once", [4]), ("twice", [2, 4])):
+        for epochs in parts:
+            done = alexnet("train", "--workdir", tmp_path / name, "--epochs", epochs, *options)
+            assert done.returncode == 0, done.stderr
+        digests.append(digest_in(done.stdout))
+    assert digests[0] == digests[1]
+    assert tree_digest(load_run(tmp_path / "once").params) == digests[0]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import alexnet_jax
+from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.training.parallel import OneDevice, TwoTowers, choose_layout
@@ -94,6 +95,28 @@ def test_the_padding_of_the_classifier_stays_zero(batch):
     assert state.params["fc8"]["bias"].shape == (2, 2)
     assert not np.any(state.params["fc8"]["kernel"][..., 1, 1])
     assert not np.any(state.params["fc8"]["bias"][1, 1])
+
+
+@pytest.mark.slow
+def test_two_towers_equal_one_device_with_every_option_of_the_optimizer(batch):
+    """Norms and averages are those of whole arrays. The classes are odd, so the second tower has a padding unit."""
+    config = tiny_config(
+        optimizer=OptimizerConfig(rule="lars", lars_trust=0.01, nesterov=True, clip_norm=0.1, ema_decay=0.5),
+        label_smoothing=0.1,
+        micro_batches=2,
+    )
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, classes=9))
+    one, two = OneDevice(config, jax.devices()[:1]), TwoTowers(config, jax.devices()[:2])
+    state = create_train_state(config, jax.random.key(0))
+    grouped, towers = one.place(state), two.place(state)
+    for _ in range(3):
+        grouped, first = one.train_step(grouped, batch, KEY)
+        towers, second = two.train_step(towers, batch, KEY)
+    assert_close(second, first, 1e-5)
+    found, want = two.collect(towers), one.collect(grouped)
+    for name in ("params", "opt_state", "average"):
+        assert_close(getattr(found, name), getattr(want, name), 1e-4)
+    assert not np.allclose(grouped.average["fc8"]["kernel"], grouped.params["fc8"]["kernel"])
 
 
 def test_conv2_reads_its_own_tower_and_conv3_both():

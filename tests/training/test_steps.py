@@ -9,7 +9,7 @@ import pytest
 
 import alexnet_jax
 from alexnet_jax.batch import PADDING_LABEL
-from alexnet_jax.config import AugmentConfig, Dropout, TrainConfig
+from alexnet_jax.config import AugmentConfig, Dropout, OptimizerConfig, TrainConfig
 from alexnet_jax.training.evaluation import evaluate_ensemble
 from alexnet_jax.training.metrics import summarize, uniform_cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
@@ -18,6 +18,7 @@ from alexnet_jax.training.state import TrainState, create_train_state
 from alexnet_jax.training.steps import eval_step, loss_fn, predict_step, train_step, train_steps
 from tests.helpers.nets import tiny_config
 from tests.helpers.sources import Examples
+from tests.helpers.trees import assert_same
 
 # two convolutions and one hidden dense layer, to compile fast: a step is the same for any net
 _MODEL = tiny_config().model
@@ -238,3 +239,20 @@ def test_padding_does_not_count_in_the_smoothed_loss():
     labels = jnp.array([1, PADDING_LABEL, 0, PADDING_LABEL])
     found = uniform_cross_entropy(logits, labels)
     assert float(found) == pytest.approx(float(-jax.nn.log_softmax(logits[::2]).mean()), rel=1e-6)
+
+
+def test_the_average_follows_the_parameters_and_is_what_evaluation_uses(state, batch):
+    config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(ema_decay=0.5))
+    after, _ = step(state.replace(average=state.params), batch, KEY, config=config)
+    factor = 2 / 11  # (1 + steps) / (10 + steps)
+    want = jax.tree.map(lambda old, new: factor * old + (1 - factor) * new, state.params, after.params)
+    assert_close(after.average, want)
+    plain = after.replace(average=None)
+    assert_close(evaluate(after, batch, config=config), evaluate(plain.replace(params=want), batch, config=config))
+    assert float(evaluate(plain, batch, config=config)["loss"]) != float(evaluate(after, batch, config=config)["loss"])
+
+
+def test_other_parameters_start_the_average_again(state):
+    other = jax.tree.map(jnp.zeros_like, state.params)
+    assert state.with_params(other).average is None
+    assert_same(state.replace(average=state.params).with_params(other).average, other)

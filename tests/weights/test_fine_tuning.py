@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.fine_tuning import fine_tuning_config, start_from
@@ -35,6 +36,11 @@ def test_all_parameters_are_taken_for_the_same_classes(trained, config):
     new = new_state(config)
     assert_same(start_from(trained, new, config, lines.append).params, trained.params)
     assert lines == ["starts from net.safetensors"]
+
+
+def test_the_average_starts_at_the_parameters_that_are_taken(trained, config):
+    config = dataclasses.replace(config, optimizer=OptimizerConfig(ema_decay=0.9))
+    assert_same(start_from(trained, new_state(config), config).average, trained.params)
 
 
 def test_the_classifier_is_new_for_other_classes(trained, config):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 import alexnet_jax
+from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.weights.read import read_weights
@@ -128,3 +131,14 @@ def test_without_validation_errors_the_best_checkpoint_is_the_latest_with_a_warn
     numbers = dict.fromkeys(("epoch", "loss", "top1_error", "top5_error", "learning_rate"), 0.5)
     RunDirectory(run).append_metrics({"step": 7, "split": "validation"} | numbers)
     assert read_weights(run, checkpoint="best", warn=pytest.fail).step == 7
+
+
+def test_a_run_with_an_average_is_read_as_its_average(tmp_path):
+    config = tiny_config(optimizer=OptimizerConfig(ema_decay=0.9))
+    zeros = partial(jax.tree.map, np.zeros_like)
+    root = write_run(
+        tmp_path / "run", config, tuple("abcdefghij"), lambda state: state.replace(average=zeros(state.params))
+    )
+    weights = read_weights(root)
+    assert_same(weights.params, zeros(weights.params))
+    assert weights.state().inference_params is weights.params

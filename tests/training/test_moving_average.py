@@ -1,0 +1,29 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alexnet_jax.training.moving_average import update_average
+from alexnet_jax.training.state import create_train_state
+from tests.helpers.nets import tiny_config
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.999])
+def test_average_matches_its_formula(decay):
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((6, 3, 2))
+    found = {"fc8": jnp.asarray(weights[0], jnp.float32)}
+    want = weights[0]
+    for steps in range(1, 6):
+        params = {"fc8": jnp.asarray(weights[steps], jnp.float32)}
+        found = update_average(found, params, jnp.array(steps), decay)
+        factor = min(decay, (1 + steps) / (10 + steps))
+        want = factor * want + (1 - factor) * weights[steps]
+        np.testing.assert_allclose(found["fc8"], want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_state_has_an_average_only_if_its_config_does():
+    config = tiny_config()
+    state = jax.eval_shape(lambda key: create_train_state(config, key), jax.random.key(0))
+    assert state.average is None
+    assert state.inference_params is state.params
