@@ -43,7 +43,8 @@ def find_layout(root: Path, config: DataConfig) -> Layout:
     if train is None or _is_class(root / train, has_others=test is not None or validation is not None):
         return _without_splits(root, names, config)
     if test is None:
-        add = f"add it, pass --data.test_split{'' if validation is None else f' {validation}'}"
+        other = _find(root, names, "test") or validation
+        add = f"add it, pass --data.test_split{'' if other is None else f' {other}'}"
         raise AlexNetError(
             f"{root}: has {train}/ but no {config.test_split}/; {add}, or rename {train}/ if it is a class"
         )
@@ -126,9 +127,8 @@ def _without_splits(root: Path, names: list[str], config: DataConfig) -> Layout:
     """``root`` with class folders. Folders of folders that are named like splits are refused."""
     if config.validation_split is not None:
         raise UsageError(f"data.validation_split is {config.validation_split!r}: {root} has no train/ beside it")
-    for flag, split, default in (("train", config.train_split, "train"), ("test", config.test_split, "test")):
-        if split != default:
-            raise UsageError(f"data.{flag}_split is {split!r}: {root} has no {split}/ beside its class folders")
+    if config.train_split != "train":
+        raise UsageError(f"data.train_split is {config.train_split!r}: {root} has no such folder")
     for name in names:
         is_split_name = any(name.casefold() in group for group in _USUAL_NAMES)
         if is_split_name and visible_folders(root / name) and not _holds_images(root / name):

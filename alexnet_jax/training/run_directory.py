@@ -178,7 +178,7 @@ class RunDirectory:
     def read_unreadable(self) -> list[str]:
         """The names of the training images that could not be read; none if they are not known."""
         try:
-            lines = self.unreadable.read_text(errors="surrogateescape").split("\n")
+            lines = self.unreadable.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
         except OSError:
             return []
         return [line.partition("\t")[0] for line in lines if line]

@@ -311,16 +311,15 @@ def test_other_errors_are_one_line_and_status_1(tmp_path, arguments, message):
     assert re.fullmatch(rf"alexnet: error: .*{message}.*\n", done.stderr), done.stderr
 
 
-def test_a_damaged_photo_is_named_and_the_run_starts_without_it(tmp_path, photos):
+def test_a_damaged_photo_is_named_and_skipped(tmp_path, photos):
     folder = photos(per_class=10)
-    damaged = folder / "cat" / "3.png"
-    damaged.write_bytes(b"no picture")
-    arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", folder, "--epochs", 1, *FAST]
-    refused = alexnet(*arguments)
-    assert refused.returncode == 1
-    assert re.fullmatch(rf"alexnet: error: {damaged}: not a readable image .*\n", refused.stderr)
-    damaged.unlink()
-    assert alexnet(*arguments).returncode == 0
+    (folder / "cat" / "3.png").write_bytes(b"no picture")
+    done = alexnet("train", "--workdir", tmp_path / "run", "--data.dataset", folder, "--epochs", 1, *FAST)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "\nnote      cat/3.png cannot be read (cannot identify the format); the next image takes its place\n"
+        in done.stdout
+    )
 
 
 def test_debug_prints_the_traceback(tmp_path):

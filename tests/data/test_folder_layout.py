@@ -81,8 +81,12 @@ def test_a_class_may_be_called_train_or_test(tmp_path):
             "test/ holds folders, like a split; put the training images into train/, or rename",
         ),
         ([*UNDER["Train"], *UNDER["Training"], *UNDER["test"]], {}, "has Train/ and Training/; rename all but one"),
-        ([*UNDER["train"], *UNDER["test"]], {"train_split": "learn"}, "data.train_split is 'learn': .* has no learn/"),
-        (PAIR, {"test_split": "exam"}, "data.test_split is 'exam': .* has no exam/ beside its class folders"),
+        ([*UNDER["train"], *UNDER["test"]], {"train_split": "learn"}, "data.train_split is 'learn': .* no such folder"),
+        (
+            UNDER["train"] + UNDER["test"],
+            {"test_split": "validation"},
+            "no validation/; add it, pass --data.test_split test, or",
+        ),
         (
             [*UNDER["train"], *UNDER["test"]],
             {"validation_split": "x"},
@@ -94,6 +98,11 @@ def test_a_class_may_be_called_train_or_test(tmp_path):
 def test_layouts_that_may_mean_two_things_are_refused(tmp_path, files, options, message):
     with pytest.raises(AlexNetError, match=message):
         opened(make(tmp_path, *files), **options)
+
+
+def test_the_test_split_of_a_preset_does_not_matter_without_splits(tmp_path):
+    data = opened(make(tmp_path, *PAIR), test_split="validation", test_fraction=0.3)
+    assert (len(data.train), len(data.test)) == (4, 2)
 
 
 def test_hidden_files_and_folders_are_ignored(tmp_path):
