@@ -27,8 +27,6 @@ class Holder:
     """The process that holds a lease.
 
     Attributes:
-        process: its process id.
-        host: the name of its host.
         machine: where the id is unique: a boot of a host, and a container.
         started: when the process started, in clock ticks since the boot; None if the system does not tell.
         token: differs for each lease that a process takes.
@@ -79,8 +77,8 @@ class Lease:
             holder = self._read()
             if holder is not None and not holder.is_gone() and not self._is_expired():
                 raise UsageError(
-                    f"{self._directory}: {holder} is training this run; wait for its "
-                    f"end, stop it, or use another --workdir (if that host crashed, wait {self._duration:.0f} seconds)"
+                    f"{self._directory}: {holder} is training this run; wait for its end, stop it, or use another "
+                    f"--workdir (if that host crashed, wait {self._duration:.0f} seconds)"
                 )
             replace_file(self._file, json.dumps(asdict(own)) + "\n")
         self._own = own
@@ -104,18 +102,16 @@ class Lease:
         """
         if self._own is None or (holder := self._read()) == self._own:
             return
-        taker = holder or "another process"
         raise AlexNetError(
-            f"{self._directory}: {taker} has taken over this run, while this one was stopped or could not reach the "
-            "directory; this one ends and writes nothing more"
+            f"{self._directory}: {holder or 'another process'} has taken over this run, while this one was stopped or "
+            "could not reach the directory; this one ends and writes nothing more"
         )
 
     def _renew(self) -> None:
         while not self._ends.wait(self._duration / 6):
             with contextlib.suppress(OSError):  # the next time may succeed
-                if self._read() != self._own:
-                    return
-                os.utime(self._file)
+                if self._read() == self._own:
+                    os.utime(self._file)
 
     def _read(self) -> Holder | None:
         """The holder, or None if there is none or a crash of the host left an incomplete file."""
@@ -141,11 +137,10 @@ class Lease:
 
 
 def _machine() -> str:
-    parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()]
-        parts += [os.readlink("/proc/self/ns/pid")]
-    return " ".join(parts)
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    return socket.gethostname()
 
 
 def _start_time(process: int) -> int | None:

@@ -239,6 +239,28 @@ def test_a_failed_write_is_one_line(tmp_path, state, monkeypatch):
     assert steps_in(directory) == [1]
 
 
+def test_every_file_is_on_disk_before_a_checkpoint_gets_its_name(tmp_path, state, monkeypatch):
+    flushed, missing = set(), []
+    fsync, rename = os.fsync, Path.rename
+
+    def record(descriptor):
+        flushed.add(os.stat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def check(path, target):
+        missing.extend(file for file in [path, *path.rglob("*")] if file.stat().st_ino not in flushed)
+        return rename(path, target)
+
+    with CheckpointWriter(tmp_path) as writer:
+        monkeypatch.setattr(os, "fsync", record)
+        monkeypatch.setattr(Path, "rename", check)
+        writer.save(at(state, 1))
+        writer.wait()
+    assert steps_in(tmp_path) == [1]
+    assert not missing
+    assert tmp_path.stat().st_ino in flushed
+
+
 def test_a_writer_that_lost_its_lease_leaves_the_directory_as_it_is(saved, state):
     class Lost(Lease):
         def check(self):
