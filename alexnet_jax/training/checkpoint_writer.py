@@ -84,7 +84,11 @@ class CheckpointWriter:
 
         Returns:
             Their new places. Nothing reads or deletes them.
+
+        Raises:
+            AlexNetError: another process trains the run by now.
         """
+        self._check_lease()
         return [set_aside(self._directory, later) for later in checkpoint_steps(self._directory) if later > step]
 
     def _save(self, state: TrainState, keep: int | None) -> None:
