@@ -25,15 +25,34 @@ HEAD = """# Where the sources disagree
 
 Generated from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and
 so a flag of `alexnet train`. The table shows which net or recipe has which value. Fields with the same value everywhere
-are left out. For fields of a layer, the values are those of all layers in order, and the flag contains the layer's
-index, from 0: `--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants.py` and `alexnet_jax/presets.py`
-name the sources.
+are left out, and so are fields without an effect and those that only say how a run is logged and saved. For fields of a
+layer, the values are those of all layers in order, and the flag contains the layer's index, from 0:
+`--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants` and `alexnet_jax/presets` name the sources, and
+`tests/sources` has the source of each value.
 """
 
-# fields of the data, the length of a run and its logging, which are not part of the recipe
-LEFT_OUT = {"data", "epochs", "evaluate_every", "checkpoint_every", "log_every", "seed", "init", "model"}
-# nets for other images, or of this project
-OTHER_NETS = {"small", "cifar10_plain", "cifar10_norm", "cifar10_tanh"}
+REST = """
+## What no field shows
+
+Here the sources differ from each other or from this project, and the config has no choice:
+
+- **Interpolation.** `prepare` and the reader of folders resize with Pillow's antialiased bicubic filter. cuda-convnet2
+  used OpenCV's area interpolation, Caffe its bilinear one, torchvision Pillow's antialiased bilinear one.
+- **Order of the images.** Each epoch has a new random order here, as in torchvision. cuda-convnet read its files, and
+  the images in them, in the same order every epoch; Caffe shuffled once, when it made its database.
+- **Offsets of the crops.** A 224-pixel crop of 256 pixels has 33 x 33 offsets, so 2,178 views with reflections. Section
+  4.1 says 2,048, which is 32 x 32 offsets. The authors' code has 33.
+- **Boxes of torchvision.** RandomResizedCrop takes them from the whole photo, this project from the stored square.
+- **Folds of CIFAR-10.** The 11% and 13% runs first trained on batches 1 to 4, until the error on batch 5 stopped
+  improving, and then on all five. Here they train on all five from the start.
+- **Test views of CIFAR-10.** cuda-convnet averages ten crops, as `evaluate --views ten-crop`; cuda-convnet2 nine
+  without reflections.
+"""
+
+# how a run is carried out and logged
+LEFT_OUT = {"evaluate_every", "checkpoint_every", "log_every", "seed", "init", "model", "steps_per_dispatch"}
+# nets of this project
+OWN_NETS = {"small", "cifar10_conv_relu", "cifar10_conv_norm", "cifar10_conv_tanh"}
 
 
 def field_texts(kind: type) -> dict[str, str]:
@@ -86,13 +105,25 @@ def section(configs: dict[str, ModelConfig] | dict[str, TrainConfig], prefix: st
 
 def has_effect(name: str, fields: dict[str, Any]) -> bool:
     """Whether the field has an effect in this config."""
-    for operation in ("local_response_norm", "spatial_response_norm"):
+    for operation in ("local_response_norm", "spatial_response_norm", "max_pool", "average_pool"):
         if name.startswith(f"model.{operation}."):
             return any(operation in then for then in fields["model.convs.N.then"])
+    if name.startswith("model.dropout."):
+        return fields.get("model.dense") != ()
     if name.startswith("augment.pca_colour_noise_"):
         return fields["augment.pca_colour_noise"] > 0
-    if name.endswith(".bias"):
-        return fields[name.replace(".bias", ".kernel_stddev")][0] is not None
+    if name.startswith("schedule.bias_"):
+        return fields["schedule.biases"] == "steps"
+    if name in ("schedule.patience", "schedule.max_drops"):
+        return fields["schedule.rule"] == "plateau"
+    if name in ("augment.mean_crop", "augment.images_per_crop"):
+        return fields["augment.mean" if "mean" in name else "augment.random_crop"] not in ("channel", "center")
+    if name.endswith(".uniform"):
+        return fields["model.convs.N.kernel_stddev"][0] is None
+    if name == "model.convs.N.bias":
+        return fields["model.convs.N.kernel_stddev"][0] is not None or fields["model.convs.N.uniform"][0] == "xavier"
+    if name in ("model.dense.N.bias", "model.head_bias"):
+        return fields["model.head_kernel_stddev"] is not None
     return True
 
 
@@ -101,10 +132,16 @@ def dict_of(config: Any, prefix: str) -> dict[str, Any]:
 
 
 def page() -> str:
-    nets = {name: make() for name, make in VARIANTS.items() if name not in OTHER_NETS}
-    recipes = {name: make() for name, make in PRESETS.items() if name.startswith("imagenet")}
-    lines = [HEAD, "## The nets", *section(nets, "model.", set()), "\n## The recipes", *section(recipes, "", LEFT_OUT)]
-    return "\n".join(lines) + "\n"
+    nets = {name: make() for name, make in VARIANTS.items() if name not in OWN_NETS}
+    recipes = {name: make() for name, make in PRESETS.items() if make().model in nets.values()}
+    parts = [HEAD]
+    for title, is_cifar10 in (("ImageNet", False), ("CIFAR-10", True)):
+        some_nets = {name: net for name, net in nets.items() if name.startswith("cifar10") == is_cifar10}
+        some_recipes = {name: run for name, run in recipes.items() if name.startswith("cifar10") == is_cifar10}
+        parts += [f"## Nets for {title}", *section(some_nets, "model.", set())]
+        parts += [f"\n## Recipes for {title}", *section(some_recipes, "", LEFT_OUT)]
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n" + REST
 
 
 if __name__ == "__main__":

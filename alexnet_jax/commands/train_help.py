@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="alexnet train",
         usage="alexnet train [options]",
         description="Train a net, or resume the run in a run directory.",
-        epilog=f"{_listing('presets', PRESETS, width)}\n\n{_listing('variants', VARIANTS, width)}",
+        epilog=f"{_listing('presets', PRESETS, width)}\n\n{_names('variants', VARIANTS, width)}",
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32, width=width),
         add_help=False,
         allow_abbrev=False,
@@ -93,6 +93,12 @@ def _listing(title: str, makers: Mapping[str, Callable[[], object]], width: int)
     column = max(map(len, makers)) + 4
     lines = [f"  {name}".ljust(column) + _summary(make, width - column) for name, make in makers.items()]
     return "\n".join([f"{title}:", *lines])
+
+
+def _names(title: str, makers: Iterable[str], width: int) -> str:
+    """Names without descriptions, in lines of at most ``width``. ``alexnet variants`` describes them."""
+    heading = f"{title} (`{command('variants')}` describes them):"
+    return "\n".join([heading, textwrap.fill(", ".join(makers), width, initial_indent="  ", subsequent_indent="  ")])
 
 
 def _summary(make: Callable[[], object], width: int) -> str:

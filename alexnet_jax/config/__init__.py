@@ -4,23 +4,24 @@
 the command line are generated from these classes: a field and its flag have the same name, default and help.
 """
 
-from alexnet_jax.config.model import (
+from alexnet_jax.config.layers import (
+    AveragePool,
     ConvConfig,
     DenseConfig,
     Dropout,
-    Layer,
     LocalResponseNorm,
     MaxPool,
-    ModelConfig,
     Operation,
     SpatialResponseNorm,
 )
+from alexnet_jax.config.model import Layer, ModelConfig
 from alexnet_jax.config.optimizer import OptimizerConfig
 from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, Resize, TrainConfig
 from alexnet_jax.config.schedule import ScheduleConfig
 
 __all__ = [
     "AugmentConfig",
+    "AveragePool",
     "ConvConfig",
     "DataConfig",
     "DenseConfig",

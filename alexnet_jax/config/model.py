@@ -1,24 +1,23 @@
-"""The config of a net: its layers, and the constants of the operations between them."""
+"""The config of a net: its layers in order, and the constants that they share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import (
-    check,
-    check_fields,
-    check_finite,
-    check_fraction,
-    check_not_negative,
-    check_positive,
-    make_lists_tuples,
+from alexnet_jax.config.checks import check, check_finite, check_positive, make_lists_tuples
+from alexnet_jax.config.layers import (
+    AveragePool,
+    ConvConfig,
+    DenseConfig,
+    Dropout,
+    LocalResponseNorm,
+    MaxPool,
+    Operation,
+    SpatialResponseNorm,
 )
-from alexnet_jax.config.windows import Rounding, window_count
-
-Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool"]
-"""An operation that can follow a convolution."""
+from alexnet_jax.config.windows import window_count
 
 _OUTPUT_NAMES: dict[Operation, str] = {
     "relu": "relu",
@@ -26,139 +25,8 @@ _OUTPUT_NAMES: dict[Operation, str] = {
     "local_response_norm": "norm",
     "spatial_response_norm": "rnorm",
     "max_pool": "pool",
+    "average_pool": "pool",
 }
-
-
-def _check_response_norm(config: Any) -> None:
-    check_fields(config, ("size",), lambda value: value > 0 and value % 2 == 1, "use an odd number above 0")
-    check_positive(config, "k")  # otherwise the quotient is not bounded
-    check_not_negative(config, "alpha")
-
-
-@dataclass(frozen=True)
-class ConvConfig:
-    """One convolutional layer and the operations that follow it."""
-
-    features: int
-    """Output channels of all towers together."""
-    kernel_size: int
-    """Side of the square kernel in pixels."""
-    stride: int = 1
-    """Pixels between neighbouring windows."""
-    padding: int = 0
-    """Zero padding on each side of the image, in pixels."""
-    rounding: Rounding = "down"
-    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
-    groups: int = 1
-    """1: each tower reads the channels of all towers. The number of towers: each tower reads its own channels."""
-    then: tuple[Operation, ...] = ("relu",)
-    """The operations that follow, in order."""
-    kernel_stddev: float | None = 0.01
-    """Standard deviation of the initial weights, which are normal. None draws weights and biases uniformly between
-    plus and minus 1 / sqrt(inputs of a unit), PyTorch's default."""
-    bias: float = 0.0
-    """Initial value of each bias. Not used where kernel_stddev is None."""
-
-    def __post_init__(self) -> None:
-        make_lists_tuples(self)
-
-    def check(self, section: str) -> None:
-        """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
-        check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev", section=section)
-        check_not_negative(self, "padding", section=section)
-
-
-@dataclass(frozen=True)
-class DenseConfig:
-    """One fully connected layer, followed by ReLU."""
-
-    features: int
-    """Output units of all towers together."""
-    kernel_stddev: float | None = 0.01
-    """Standard deviation of the initial weights. None draws them uniformly, as in a convolution."""
-    bias: float = 0.0
-    """Initial value of each bias. Not used where kernel_stddev is None."""
-
-    def check(self, section: str) -> None:
-        """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
-        check_positive(self, "features", "kernel_stddev", section=section)
-
-
-@dataclass(frozen=True)
-class LocalResponseNorm:
-    """Division by ``(k + alpha * sum(a^2))^beta``, the sum over neighbouring channels (paper, section 3.3)."""
-
-    section: ClassVar[str] = "model.local_response_norm."
-
-    size: int = 5
-    """Channels in the window, which is centred on the normalised channel."""
-    k: float = 2.0
-    """The constant term."""
-    alpha: float = 1e-4
-    """The factor of the sum of squares."""
-    beta: float = 0.75
-    """The exponent."""
-    divide_alpha: bool = False
-    """Divide alpha by the window size, as the authors' code and Caffe do and the paper's text does not."""
-    across_towers: bool = False
-    """Let the window cross the border between two towers, as Caffe does. Two devices then exchange channels."""
-
-    def __post_init__(self) -> None:
-        _check_response_norm(self)
-
-
-@dataclass(frozen=True)
-class SpatialResponseNorm:
-    """The unpublished ``rnorm`` of the authors' layer file 145: the same formula over pixels of one channel."""
-
-    section: ClassVar[str] = "model.spatial_response_norm."
-
-    size: int = 5
-    """Side of the square window in pixels."""
-    k: float = 1.0
-    """The constant term."""
-    alpha: float = 0.001
-    """The factor of the mean of squares over the window."""
-    beta: float = 0.75
-    """The exponent."""
-
-    def __post_init__(self) -> None:
-        _check_response_norm(self)
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Max-pooling. The windows overlap where the size exceeds the stride (paper, section 3.4)."""
-
-    section: ClassVar[str] = "model.max_pool."
-
-    size: int = 3
-    """Side of the square window in pixels."""
-    stride: int = 2
-    """Pixels between neighbouring windows."""
-    rounding: Rounding = "down"
-    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
-
-    def __post_init__(self) -> None:
-        check_positive(self, "size", "stride")
-        check(self.size >= self.stride, "model.max_pool.size", self.size, f"use the stride, {self.stride}, or more")
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Where dropout is applied, and whether training or test compensates for it."""
-
-    section: ClassVar[str] = "model.dropout."
-
-    rate: float = 0.5
-    """Fraction of units that a training step sets to zero."""
-    place: Literal["after", "before"] = "after"
-    """After the hidden dense layers (paper, section 4.2) or before them (torchvision)."""
-    scaled_in: Literal["test", "training"] = "test"
-    """The paper multiplies by the kept fraction at test time. Inverted dropout divides by it in training."""
-
-    def __post_init__(self) -> None:
-        check_fraction(self, "rate")
 
 
 @dataclass(frozen=True)
@@ -193,12 +61,15 @@ class ModelConfig:
     """Channels of an image: 3 for colour, 1 for grey."""
     towers: int = 2
     """Number of parts that each layer's channels can be split into, one per device."""
-    local_response_norm: LocalResponseNorm = LocalResponseNorm()
-    spatial_response_norm: SpatialResponseNorm = SpatialResponseNorm()
-    max_pool: MaxPool = MaxPool()
-    dropout: Dropout = Dropout()
+    local_response_norm: LocalResponseNorm = field(default_factory=LocalResponseNorm)
+    spatial_response_norm: SpatialResponseNorm = field(default_factory=SpatialResponseNorm)
+    max_pool: MaxPool = field(default_factory=MaxPool)
+    average_pool: AveragePool = field(default_factory=AveragePool)
+    dropout: Dropout = field(default_factory=Dropout)
     head_kernel_stddev: float | None = 0.01
-    """Standard deviation of the classifier's initial weights."""
+    """Standard deviation of the classifier's initial weights. None draws them from PyTorch's uniform distribution."""
+    head_truncate: bool = False
+    """Redraw the classifier's initial weights beyond two standard deviations."""
     head_bias: float = 0.0
     """Initial value of the classifier's biases."""
 
@@ -222,6 +93,8 @@ class ModelConfig:
             check(index > 0 or conv.groups == 1, name, conv.groups, "use 1, because every tower reads the image")
             self._check_divisible(f"model.convs.{index}.features", conv.features)
         for index, dense in enumerate(self.dense):
+            name = f"model.dense.{index}.groups"
+            check(dense.groups in (1, self.towers), name, dense.groups, f"use 1 or {self.towers}, the number of towers")
             self._check_divisible(f"model.dense.{index}.features", dense.features)
 
     def _check_divisible(self, name: str, features: int) -> None:
@@ -241,11 +114,13 @@ class ModelConfig:
             dropout = Layer(f"drop{number}", "dropout")
             if self.dropout.place == "before":
                 yield dropout
-            yield Layer(f"fc{number}", "dense", dense, reads_all_towers=True)
+            yield Layer(f"fc{number}", "dense", dense, reads_all_towers=dense.groups == 1)
             yield Layer(f"relu{number}", "relu")
             if self.dropout.place == "after":
                 yield dropout
-        head = DenseConfig(self.classes, self.head_kernel_stddev, self.head_bias)
+        head = DenseConfig(
+            self.classes, kernel_stddev=self.head_kernel_stddev, truncate=self.head_truncate, bias=self.head_bias
+        )
         yield Layer(f"fc{len(self.convs) + len(self.dense) + 1}", "classifier", head, reads_all_towers=True)
 
     @property
@@ -260,13 +135,19 @@ class ModelConfig:
 
     def image_sizes(self) -> Iterator[tuple[str, int]]:
         """The name and the side in pixels of the output of each convolution and each pooling, in order."""
-        size, pool = self.image_size, self.max_pool
+        size = self.image_size
         for layer in self.layers():
             if isinstance(layer.config, ConvConfig):
                 conv = layer.config
                 size = window_count(size, conv.kernel_size, conv.stride, conv.padding, conv.rounding)
-            elif layer.operation == "max_pool":
+            elif (pool := self.pool(layer)) is not None:
                 size = window_count(size, pool.size, pool.stride, 0, pool.rounding)
             else:
                 continue
             yield layer.name, size
+
+    def pool(self, layer: Layer) -> MaxPool | AveragePool | None:
+        """The windows of ``layer``, if it pools."""
+        if layer.operation == "max_pool":
+            return self.max_pool
+        return self.average_pool if layer.operation == "average_pool" else None

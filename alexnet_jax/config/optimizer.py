@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from alexnet_jax.config.checks import check_fraction, check_not_negative, check_positive, make_lists_tuples
+from alexnet_jax.config.checks import check, check_fraction, check_not_negative, check_positive, make_lists_tuples
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class OptimizerConfig:
     """Weight decay of the kernels: the factor of a weight that is added to its gradient."""
     bias_decay: float = 0.0
     """Weight decay of the biases."""
+    layer_decay: tuple[tuple[str, float], ...] = ()
+    """Weight decay of the kernels of single layers, as LAYER DECAY, in place of weight_decay."""
     frozen: tuple[str, ...] = ()
     """Names of layers that keep their initial values, such as conv1 or fc6."""
     rule: Literal["paper", "optax_sgd", "lars"] = "paper"
@@ -45,3 +48,5 @@ class OptimizerConfig:
         check_positive(self, "learning_rate", "lars_trust", "clip_norm")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
         check_fraction(self, "momentum", "ema_decay")
+        are_allowed = all(0 <= decay < math.inf for _, decay in self.layer_decay)
+        check(are_allowed, "optimizer.layer_decay", self.layer_decay, "use 0 or more")

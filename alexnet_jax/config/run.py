@@ -79,24 +79,31 @@ class AugmentConfig:
 
     section: ClassVar[str] = "augment."
 
-    random_crop: Literal["shift", "resize"] = "shift"
+    random_crop: Literal["shift", "resize", "center"] = "shift"
     """shift: crops at random positions (paper, section 4.1). resize: boxes of 8% to 100% of the area with aspect ratios
-    from 3:4 to 4:3, resized (torchvision's RandomResizedCrop)."""
+    from 3:4 to 4:3, resized (torchvision's RandomResizedCrop). center: the centre crop, as in evaluation."""
     images_per_crop: int = 1
-    """Number of neighbouring images in a batch that share one crop position and flip. The authors' code used 32."""
+    """Number of neighbouring images in a batch that share one crop position and flip: 32 in the authors' code of 2012,
+    1 in that of 2014."""
     horizontal_flip: bool = True
     """Flip each training image with probability 1/2 (paper, section 4.1)."""
     mean: Literal["image", "channel"] = "image"
     """Subtract the mean image of the training set (paper, section 2), or the mean of each channel."""
     mean_crop: Literal["same", "center"] = "same"
-    """Crop the mean image where the image is cropped, or always at the centre, as the authors' code does."""
+    """same: crop and flip the mean image with the image. center: subtract its centre from every crop after the flip, as
+    the authors' code does."""
     divide_by_stddev: bool = False
-    """Divide by the standard deviation of each channel over the training set, as torchvision's recipe does."""
+    """Divide by the standard deviation of each channel."""
+    statistics: Literal["measured", "imagenet"] = "measured"
+    """measured: the mean and the standard deviation of the training set. imagenet: the constants of torchvision's
+    recipes, means of 0.485, 0.456 and 0.406 and standard deviations of 0.229, 0.224 and 0.225 of pixels in 0..1."""
     pca_colour_noise: float = 0.1
     """Standard deviation of alpha, the random factor of each colour component (paper, section 4.1). 0 turns it off."""
     pca_colour_noise_scale: Literal["standard_deviation", "eigenvalue"] = "standard_deviation"
-    """What alpha multiplies: the standard deviation of each component (the authors' code) or its eigenvalue, for pixels
-    in 0..1 (the paper's text)."""
+    """What alpha multiplies: the standard deviation of each component (the authors' code), or its variance, the
+    eigenvalue (the paper's text). The paper does not say on which scale of pixels the eigenvalues are. Here it is 0..1:
+    the largest eigenvalue of ImageNet shifts colours by about 6 of 255, and by 1,480 if the scale were 0..255. The
+    standard deviation shifts them by 12."""
     pca_colour_noise_until: float | None = None
     """Epoch at which colour noise ends. None keeps it to the end of the run."""
     pca_colour_noise_divisor: float = 1.0
@@ -106,7 +113,12 @@ class AugmentConfig:
         check_not_negative(self, "pca_colour_noise")
         check_positive(self, "images_per_crop", "pca_colour_noise_until", "pca_colour_noise_divisor")
         remedy = "use 'same', because augment.random_crop is 'resize'"
-        check(self.random_crop == "shift" or self.mean_crop == "same", "augment.mean_crop", self.mean_crop, remedy)
+        check(self.random_crop != "resize" or self.mean_crop == "same", "augment.mean_crop", self.mean_crop, remedy)
+        if self.statistics == "imagenet":
+            remedy = "use 'channel', because augment.statistics is 'imagenet'"
+            check(self.mean == "channel", "augment.mean", self.mean, remedy)
+            remedy = "use 0, because augment.statistics is 'imagenet', which has no principal components"
+            check(self.pca_colour_noise == 0, "augment.pca_colour_noise", self.pca_colour_noise, remedy)
 
 
 @dataclass(frozen=True)
@@ -160,10 +172,14 @@ class TrainConfig:
         check_fields(self, ("seed",), lambda value: 0 <= value < 2**32, "use 0 to 4294967295")
         remedy = f"use at least {self.model.image_size}, the net's crop, or a smaller model.image_size"
         check(self.data.image_size >= self.model.image_size, "data.image_size", self.data.image_size, remedy)
-        for name in (*self.optimizer.frozen, *(layer for layer, *_ in self.schedule.layer_rates)):
-            section = "optimizer.frozen" if name in self.optimizer.frozen else "schedule.layer_rates"
-            known = self.model.layer_names
-            check(name in known, section, name, f"use one of {', '.join(known)}")
+        known = self.model.layer_names
+        for section, names in (
+            ("optimizer.frozen", self.optimizer.frozen),
+            ("optimizer.layer_decay", [layer for layer, _ in self.optimizer.layer_decay]),
+            ("schedule.layer_rates", [layer for layer, *_ in self.schedule.layer_rates]),
+        ):
+            for name in names:
+                check(name in known, section, name, f"use one of {', '.join(known)}")
         examples = self.data.train_examples
         if examples is not None:
             remedy = f"use at most {examples}, the number of training images"

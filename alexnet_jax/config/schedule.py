@@ -38,18 +38,28 @@ class ScheduleConfig:
     """How the rate rises in the warm-up, from warm_up_rate to learning_rate."""
     warm_up_rate: float = 0.0
     """The rate of the weights at the first step of the warm-up."""
-    biases: Literal["follow", "stay"] = "follow"
-    """Whether the rate of the biases changes in proportion to that of the weights. In the authors' run it did not."""
+    biases: Literal["follow", "stay", "steps"] = "follow"
+    """follow: the rate of the biases changes in proportion to that of the weights. stay: it does not change, as in the
+    authors' run of 2012. steps: it drops at epochs of its own, as in their code of 2014."""
+    bias_factor: float = 0.1
+    """For biases steps: factor of the biases' rate at each drop."""
+    bias_epochs: tuple[float, ...] = ()
+    """For biases steps: the epochs at which the biases' rate drops."""
     layer_rates: tuple[tuple[str, float, float], ...] = ()
-    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR."""
+    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR. That
+    of its biases is, too, where biases follow; a FACTOR of 0 freezes the biases in any case."""
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
-        check(0 < self.factor <= 1, "schedule.factor", self.factor, "use a number above 0 and at most 1")
+        for name in ("factor", "bias_factor"):
+            factor = getattr(self, name)
+            check(0 < factor <= 1, f"schedule.{name}", factor, "use a number above 0 and at most 1")
         check_positive(self, "patience", "power", "decay_epochs")
         check_not_negative(self, "max_drops", "final_rate", "warm_up_epochs", "warm_up_rate")
-        check(list(self.epochs) == sorted(self.epochs), "schedule.epochs", self.epochs, "use ascending epochs")
-        check(all(epoch > 0 for epoch in self.epochs), "schedule.epochs", self.epochs, "use epochs above 0")
+        for name in ("epochs", "bias_epochs"):
+            epochs = getattr(self, name)
+            check(list(epochs) == sorted(epochs), f"schedule.{name}", epochs, "use ascending epochs")
+            check(all(epoch > 0 for epoch in epochs), f"schedule.{name}", epochs, "use epochs above 0")
         numbers = [number for _, *pair in self.layer_rates for number in pair]
         check(
             all(0 <= number < math.inf for number in numbers), "schedule.layer_rates", self.layer_rates, "use 0 or more"

@@ -96,6 +96,8 @@ def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
         path: the PNG file to write.
     """
     kernels = np.asarray(params["conv1"]["kernel"])
+    if kernels.ndim == 6:  # locally connected: those of the position in the middle
+        kernels = kernels[kernels.shape[0] // 2, kernels.shape[1] // 2]
     towers = np.split(kernels, config.towers, axis=-1)
     columns = 8 if towers[0].shape[-1] <= 32 else 16
     tower_rows = -(-towers[0].shape[-1] // columns)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from alexnet_jax.config import ConvConfig, Layer, ModelConfig, TrainConfig
+from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig, TrainConfig
 from alexnet_jax.config.windows import Rounding, window_count, window_padding
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.channels_first import to_channels_first
@@ -83,6 +83,8 @@ class _Graph:
             case "conv":
                 assert isinstance(layer.config, ConvConfig)
                 conv = layer.config
+                if not conv.shared_kernel:
+                    return self.local(layer.name, conv, x)
                 windows = self.windows(conv.kernel_size, conv.stride, conv.padding, conv.rounding)
                 return self.node("Conv", layer.name, x, *self.parameters(layer.name), group=conv.groups, **windows)
             case "dense" | "classifier":
@@ -96,6 +98,10 @@ class _Graph:
             case "max_pool":
                 pool = self.model.max_pool
                 return self.node("MaxPool", layer.name, x, **self.windows(pool.size, pool.stride, 0, pool.rounding))
+            case "average_pool":
+                average = self.model.average_pool
+                windows = self.windows(average.size, average.stride, 0, average.rounding)
+                return self.node("AveragePool", layer.name, x, **windows)
             case "relu":
                 return self.node("Relu", layer.name, x)
             case "tanh":
@@ -140,13 +146,53 @@ class _Graph:
         power = self.node("Pow", f"{name}/power", base, self.constant(f"{name}/beta", np.float32(norm.beta)))
         return self.node("Div", name, x, power)
 
+    def local(self, name: str, conv: ConvConfig, x: str) -> str:
+        """A locally connected layer, as a matrix product for each position, because ONNX has no such operator."""
+        windows = self.windows(conv.kernel_size, conv.stride, conv.padding, conv.rounding)
+        pads = [0, 0, *windows["pads"][:2], 0, 0, *windows["pads"][2:]]
+        x = self.node("Pad", f"{name}/padded", x, self.constant(f"{name}/pads", pads))
+        span = (self.size - 1) * conv.stride + 1
+        pixels = [
+            self.slice(f"{name}/pixel{row}.{column}", x, (row, column), (row + span, column + span), conv.stride)
+            for row, column in np.ndindex(conv.kernel_size, conv.kernel_size)
+        ]
+        x = self.node("Concat", f"{name}/windows", *pixels, axis=1)
+        kernel, bias = self.layers[name]["kernel"], self.layers[name]["bias"]
+        weights = _without_groups(kernel, conv.groups).transpose(0, 1, 4, 5, 3, 2)  # (..., row, column, in, out)
+        weights = weights.reshape(self.size**2, -1, conv.features)
+        x = self.node("Reshape", f"{name}/flat", x, self.constant(f"{name}/to", [0, *weights.shape[1::-1]]))
+        x = self.node("Transpose", f"{name}/by_position", x, perm=[2, 0, 1])
+        x = self.node("MatMul", f"{name}/products", x, self.constant(f"{name}/kernel", weights))
+        x = self.node("Transpose", f"{name}/by_image", x, perm=[1, 2, 0])
+        shape = self.constant(f"{name}/as", [0, conv.features, self.size, self.size])
+        x = self.node("Reshape", f"{name}/sums", x, shape)
+        return self.node("Add", name, x, self.constant(f"{name}/bias", bias.transpose(2, 0, 1)))
+
+    def slice(self, name: str, x: str, start: tuple[int, int], end: tuple[int, int], stride: int) -> str:
+        """Pixels of an image, from ``start`` to ``end`` (row, column)."""
+        ranges = {"starts": start, "ends": end, "axes": (2, 3), "steps": (stride, stride)}
+        return self.node("Slice", name, x, *(self.constant(f"{name}/{kind}", at) for kind, at in ranges.items()))
+
     def dense(self, layer: Layer, x: str) -> str:
         """A dense layer. The first one flattens the image."""
+        assert isinstance(layer.config, DenseConfig)
         if layer.name == self.model.dense_names[0]:
             x = self.node("Flatten", "flat", x)
         output = "logits" if layer.operation == "classifier" else layer.name
-        self.nodes.append(helper.make_node("Gemm", [x, *self.parameters(layer.name)], [output], layer.name, transB=1))
-        return output
+        groups = layer.config.groups
+        if groups == 1:
+            self.nodes.append(
+                helper.make_node("Gemm", [x, *self.parameters(layer.name)], [output], layer.name, transB=1)
+            )
+            return output
+        parts = [f"{layer.name}/group{group}" for group in range(groups)]
+        inputs = [f"{part}/input" for part in parts]
+        self.nodes.append(helper.make_node("Split", [x], inputs, f"{layer.name}/split", axis=1))
+        arrays = [np.split(self.layers[layer.name][kind], groups) for kind in ("kernel", "bias")]
+        for part, units, kernel, bias in zip(parts, inputs, *arrays, strict=True):
+            constants = self.constant(f"{part}/kernel", kernel), self.constant(f"{part}/bias", bias)
+            self.node("Gemm", part, units, *constants, transB=1)
+        return self.node("Concat", layer.name, *parts, axis=1)
 
     def dropout(self, name: str, x: str) -> str:
         """Dropout at test time: the identity, or a multiplication by the kept fraction."""
@@ -154,3 +200,12 @@ class _Graph:
         if dropout.scaled_in == "training":
             return x
         return self.node("Mul", name, x, self.constant(f"{name}/keep", np.float32(1.0 - dropout.rate)))
+
+
+def _without_groups(kernel: np.ndarray, groups: int) -> np.ndarray:
+    """A kernel (rows, columns, out, in / groups, height, width) that reads all channels, with zeros between groups."""
+    rows, columns, features, inputs, *window = kernel.shape
+    full = np.zeros((rows, columns, groups, features // groups, groups, inputs, *window), kernel.dtype)
+    for group, part in enumerate(np.split(kernel, groups, axis=2)):
+        full[:, :, group, :, group] = part
+    return full.reshape(rows, columns, features, groups * inputs, *window)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -12,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
+from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import backends, layers
 
 
@@ -19,8 +21,11 @@ class AlexNet(nn.Module):
     """The net that ``config`` describes, or one of its towers.
 
     ``init(key, images)`` draws the parameters: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``. Kernels are
-    (height, width, in, out) and (in, out). ``apply({"params": params}, images, train=False)`` returns logits.
-    ``train=True`` applies dropout and needs ``rngs={"dropout": key}``.
+    (height, width, in, out) and (in, out). A locally connected layer has a kernel and biases for each position of its
+    output: (rows, columns, height, width, in, out) and (rows, columns, out).
+
+    ``apply({"params": params}, images, train=False)`` returns logits. ``train=True`` applies dropout and needs
+    ``rngs={"dropout": key}``.
 
     With ``mutable="intermediates"``, ``apply`` also returns the output of every layer by name: ``conv1``, ``relu1``,
     ``norm1``, ``pool1``, ..., ``fc6``, ``relu6``, ``drop6``, ..., ``fc8``. ``config.layers()`` lists them.
@@ -81,6 +86,8 @@ class AlexNet(nn.Module):
                     return layers.spatial_response_norm(x, config=self.config.spatial_response_norm)
                 case "max_pool":
                     return backends.run(layers.max_pool, x, config=self.config.max_pool)
+                case "average_pool":
+                    return layers.average_pool(x, config=self.config.average_pool)
                 case "dropout":
                     return self._dropout(x, train)
 
@@ -88,24 +95,39 @@ class AlexNet(nn.Module):
         assert isinstance(layer.config, ConvConfig)
         conv = layer.config
         groups = conv.groups if self.tower_axis is None else 1
-        kernel, bias = self._parameters(layer, (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups))
-        return self._add_bias(backends.run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
+        kernel_shape = (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups)
+        if conv.shared_kernel:
+            kernel, bias = self._parameters(layer, kernel_shape)
+            return self._add_bias(backends.run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
+        if self.fully_convolutional:
+            raise UsageError(f"{layer.name} is locally connected: a net with such a layer cannot slide over an image")
+        kernel, bias = self._parameters(layer, (*layers.output_size(x, conv), *kernel_shape))
+        return self._add_bias(layers.convolve_locally(x, kernel, config=conv, groups=groups), bias)
 
     def _dense(self, layer: Layer, x: Array) -> Array:
         if self.fully_convolutional:
             return self._dense_as_convolution(layer, x)
-        units = x.reshape(x.shape[0], -1)
-        kernel, bias = self._parameters(layer, (units.shape[-1],))
-        return self._add_bias(backends.run(layers.dense, units, kernel), bias)
+        groups = self._dense_groups(layer)
+        inputs = math.prod(x.shape[1:]) // groups
+        kernel, bias = self._parameters(layer, (inputs,))
+        parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
+        sums = [backends.run(layers.dense, part.reshape(-1, inputs), weights) for part, weights in parts]
+        return self._add_bias(jnp.concatenate(sums, -1) if groups > 1 else sums[0], bias)
+
+    def _dense_groups(self, layer: Layer) -> int:
+        assert isinstance(layer.config, DenseConfig)
+        return layer.config.groups if self.tower_axis is None else 1
 
     def _dense_as_convolution(self, layer: Layer, x: Array) -> Array:
         """The window of the first dense layer is the last pooling of one crop. The other windows have one pixel."""
         *_, (_, last_size) = self.config.image_sizes()
         size = last_size if layer.name == self.config.dense_names[0] else 1
-        kernel, bias = self._parameters(layer, (size * size * x.shape[-1],))
-        windows = kernel.reshape(size, size, x.shape[-1], -1)
+        groups = self._dense_groups(layer)
+        channels = x.shape[-1] // groups
+        kernel, bias = self._parameters(layer, (size * size * channels,))
+        windows = kernel.reshape(size, size, channels, -1)
         conv = ConvConfig(windows.shape[-1], size)
-        return self._add_bias(backends.run(layers.convolve, x, windows, config=conv, groups=1), bias)
+        return self._add_bias(backends.run(layers.convolve, x, windows, config=conv, groups=groups), bias)
 
     def _local_response_norm(self, x: Array) -> Array:
         norm = self.config.local_response_norm
@@ -146,12 +168,19 @@ class AlexNet(nn.Module):
 
 def _initial_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConfig | DenseConfig) -> dict[str, Array]:
     size = math.prod(shape)  # one flat draw, because XLA takes much longer to compile a draw with four axes
-    if layer.kernel_stddev is None:
-        kernel_key, bias_key = jax.random.split(key)
-        bound = math.prod(shape[:-1]) ** -0.5
-        kernel = jax.random.uniform(kernel_key, (size,), jnp.float32, -bound, bound)
-        bias = jax.random.uniform(bias_key, shape[-1:], jnp.float32, -bound, bound)
+    positions = shape[:2] if len(shape) == 6 else ()  # of a locally connected layer
+    bias_shape = (*positions, shape[-1])
+    inputs = math.prod(shape[len(positions) : -1])
+    bias = jnp.full(bias_shape, layer.bias, jnp.float32)
+    if layer.kernel_stddev is not None:
+        draw = partial(jax.random.truncated_normal, lower=-2.0, upper=2.0) if layer.truncate else jax.random.normal
+        kernel = layer.kernel_stddev * draw(key, shape=(size,), dtype=jnp.float32)
+    elif isinstance(layer, ConvConfig) and layer.uniform == "xavier":
+        bound = math.sqrt(6 / (inputs + layer.kernel_size**2 * shape[-1]))
+        kernel = jax.random.uniform(key, (size,), jnp.float32, -bound, bound)
     else:
-        kernel = layer.kernel_stddev * jax.random.normal(key, (size,), jnp.float32)
-        bias = jnp.full(shape[-1:], layer.bias, jnp.float32)
+        kernel_key, bias_key = jax.random.split(key)
+        bound = inputs**-0.5
+        kernel = jax.random.uniform(kernel_key, (size,), jnp.float32, -bound, bound)
+        bias = jax.random.uniform(bias_key, bias_shape, jnp.float32, -bound, bound)
     return {"kernel": kernel.reshape(shape), "bias": bias}

@@ -9,7 +9,7 @@ from functools import cache, partial
 import jax
 import jax.numpy as jnp
 
-from alexnet_jax.config import ConvConfig, Layer, ModelConfig
+from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
 from alexnet_jax.net.model import AlexNet
 
 BYTES_PER_FLOAT = 4
@@ -26,7 +26,7 @@ class LayerRow:
         macs: multiply-accumulate operations.
         kernel: the side of the square window in pixels; None for layers without windows.
         stride: pixels between neighbouring windows; None for layers without windows.
-        groups: the groups of channels of a convolution; None for other layers.
+        groups: the groups of a convolution, or of a dense layer that has more than one; None for other layers.
     """
 
     name: str
@@ -90,14 +90,20 @@ def summarize_model(config: ModelConfig) -> Summary:
         if layer.name in params:
             kernel, bias = params[layer.name]["kernel"], params[layer.name]["bias"]
             parameters = math.prod(kernel.shape) + math.prod(bias.shape)
-            macs = math.prod(shape) * math.prod(kernel.shape[:-1])
+            macs = math.prod(kernel.shape) * (math.prod(shape[:-1]) if _is_shared(layer) else 1)
         rows.append(LayerRow(layer.name, shape, parameters, macs, **_windows(layer, config)))
     return Summary(images.shape[1:], tuple(rows))
+
+
+def _is_shared(layer: Layer) -> bool:
+    """Whether all positions of the output share the kernel."""
+    return not isinstance(layer.config, ConvConfig) or layer.config.shared_kernel
 
 
 def _windows(layer: Layer, config: ModelConfig) -> dict[str, int]:
     if isinstance(layer.config, ConvConfig):
         return {"kernel": layer.config.kernel_size, "stride": layer.config.stride, "groups": layer.config.groups}
-    if layer.operation == "max_pool":
-        return {"kernel": config.max_pool.size, "stride": config.max_pool.stride}
-    return {}
+    if isinstance(layer.config, DenseConfig) and layer.config.groups > 1:
+        return {"groups": layer.config.groups}
+    pool = config.pool(layer)
+    return {} if pool is None else {"kernel": pool.size, "stride": pool.stride}

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from alexnet_jax.config import ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
-from alexnet_jax.config.windows import window_padding
+from alexnet_jax.config import AveragePool, ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
+from alexnet_jax.config.windows import window_count, window_padding
 
 Images = Float[Array, "batch height width channels"]
 PooledImages = Float[Array, "batch out_height out_width channels"]
@@ -24,6 +24,15 @@ def conv_padding(images: Images, config: ConvConfig) -> list[tuple[int, int]]:
         window_padding(size, config.kernel_size, config.stride, config.padding, config.rounding)
         for size in images.shape[1:3]
     ]
+
+
+def output_size(images: Images, config: ConvConfig) -> tuple[int, int]:
+    """The height and the width of the output of a convolution of ``images``."""
+    height, width = (
+        window_count(size, config.kernel_size, config.stride, config.padding, config.rounding)
+        for size in images.shape[1:3]
+    )
+    return height, width
 
 
 def convolve(
@@ -54,14 +63,49 @@ def convolve(
     )
 
 
+def convolve_locally(
+    images: Images,
+    kernel: Float[Array, "out_height out_width window window channels_per_group features"],
+    *,
+    config: ConvConfig,
+    groups: int,
+) -> Float[Array, "batch out_height out_width features"]:
+    """A locally connected layer without bias: a convolution in which each position has its own kernel (cuda-convnet).
+
+    Args:
+        images: the input.
+        kernel: the weights of each position, of all groups as in ``convolve``.
+        config: stride, padding and rounding of the windows.
+        groups: the number of groups.
+
+    Returns:
+        The feature maps.
+    """
+    rows, columns, size, _, inputs, features = kernel.shape
+    padding = [(before, after, 0) for before, after in ((0, 0), *conv_padding(images, config), (0, 0))]
+    padded = lax.pad(images, jnp.zeros((), images.dtype), padding)
+    stride = config.stride
+
+    def pixels(row: int, column: int) -> Array:
+        """The pixel of every window at this place of the window."""
+        limits = row + (rows - 1) * stride + 1, column + (columns - 1) * stride + 1
+        return padded[:, row : limits[0] : stride, column : limits[1] : stride]
+
+    windows = jnp.stack([pixels(row, column) for row in range(size) for column in range(size)], 3)
+    windows = windows.reshape(*windows.shape[:-1], groups, inputs)
+    kernels = kernel.reshape(rows, columns, size * size, inputs, groups, features // groups)
+    sums = jnp.einsum("byxwgi,yxwigf->byxgf", windows, kernels)
+    return sums.reshape(-1, rows, columns, features)
+
+
 def dense(units: Float[Array, "batch in"], kernel: Float[Array, "in out"]) -> Float[Array, "batch out"]:
     """The matrix product of a fully connected layer, without bias."""
     return jnp.matmul(units, kernel)
 
 
-def add_bias(sums: Float[Array, "batch *place features"], bias: Float[Array, " features"]) -> Array:
-    """Adds one bias to each feature."""
-    return sums + bias.reshape(*[1] * (sums.ndim - 1), -1)
+def add_bias(sums: Float[Array, "batch *place features"], bias: Float[Array, "*place_or_none features"]) -> Array:
+    """Adds one bias to each feature, or one to each feature and place."""
+    return sums + bias.reshape(*[1] * (sums.ndim - bias.ndim), *bias.shape)
 
 
 def local_response_norm(images: Images, *, config: LocalResponseNorm, towers: int) -> Images:
@@ -100,13 +144,28 @@ def spatial_response_norm(images: Images, *, config: SpatialResponseNorm) -> Ima
 
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
     """Max-pooling (paper, section 3.4)."""
+    return lax.reduce_window(images, -jnp.inf, lax.max, *_pooling_windows(images, config))
+
+
+def average_pool(images: Images, *, config: AveragePool) -> PooledImages:
+    """The mean over the pixels of each window that are inside the image (cuda-convnet's ``pool=avg``)."""
+    windows = _pooling_windows(images, config)
+    sums = lax.reduce_window(images.astype(jnp.float32), 0.0, lax.add, *windows)
+    counts = lax.reduce_window(jnp.ones((1, *images.shape[1:3], 1), jnp.float32), 0.0, lax.add, *windows)
+    return (sums / counts).astype(images.dtype)
+
+
+def _pooling_windows(
+    images: Images, config: MaxPool | AveragePool
+) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
+    """The window, the strides and the padding of each axis, for ``lax.reduce_window``."""
     padding = [
         # A negative padding would crop pixels that no window reads. reduce_window ignores them anyway.
         (0, max(0, window_padding(size, config.size, config.stride, 0, config.rounding)[1]))
         for size in images.shape[1:3]
     ]
     window, strides = (1, config.size, config.size, 1), (1, config.stride, config.stride, 1)
-    return lax.reduce_window(images, -jnp.inf, lax.max, window, strides, [(0, 0), *padding, (0, 0)])
+    return window, strides, [(0, 0), *padding, (0, 0)]
 
 
 def dropout_mask(

@@ -99,7 +99,7 @@ def training_crops(
         boxes = _random_boxes(crop_key, batch, height, width)
         crops = flip(_resized_crops(images, boxes, statistics, size), flipped)
     else:
-        offsets = jax.random.randint(crop_key, (views, 2), 0, jnp.array([[height - size + 1, width - size + 1]]))
+        offsets = _offsets(crop_key, views, (height - size, width - size), config)
         offsets = jnp.repeat(offsets, config.images_per_crop, 0)
         crops = _centred_crops(images, offsets, flipped, statistics, config, size)
     if config.pca_colour_noise > 0:
@@ -120,8 +120,17 @@ def ten_crops(
     last_row, last_column = images.shape[1] - size, images.shape[2] - size
     corners = ((0, 0), (0, last_column), (last_row, 0), (last_row, last_column))
     offsets = (*corners, _center(images.shape[1:3], size))
-    views = jnp.stack([_view(images, offset, statistics, config, size) for offset in offsets])
-    return jnp.concatenate([views, views[:, :, :, ::-1]])
+    return jnp.stack(
+        [_view(images, offset, statistics, config, size, flip) for flip in (False, True) for offset in offsets]
+    )
+
+
+def _offsets(key: PRNGKeyArray, views: int, margins: tuple[int, int], config: AugmentConfig) -> Int[Array, "views 2"]:
+    """The top left corners of training crops, in pixels, from the pixels (rows, columns) outside a crop."""
+    limits = jnp.array([margins])
+    if config.random_crop == "center":
+        return jnp.repeat(limits // 2, views, 0)
+    return jax.random.randint(key, (views, 2), 0, limits + 1)
 
 
 def _center(shape: tuple[int, ...], size: int) -> tuple[int, int]:
@@ -130,9 +139,14 @@ def _center(shape: tuple[int, ...], size: int) -> tuple[int, int]:
 
 
 def _view(
-    images: StoredImages, offset: tuple[int, int], statistics: Statistics, config: AugmentConfig, size: int
+    images: StoredImages,
+    offset: tuple[int, int],
+    statistics: Statistics,
+    config: AugmentConfig,
+    size: int,
+    flip: bool = False,
 ) -> Crops:
-    offsets, flipped = jnp.broadcast_to(jnp.array(offset), (images.shape[0], 2)), jnp.zeros(images.shape[0], bool)
+    offsets, flipped = jnp.broadcast_to(jnp.array(offset), (images.shape[0], 2)), jnp.full(images.shape[0], flip)
     crops = _centred_crops(images, offsets, flipped, statistics, config, size)
     return _divide_by_stddev(crops, statistics, config)
 
@@ -151,7 +165,8 @@ def _centred_crops(
     if mean.ndim == 1:
         return crops - mean.reshape(1, 1, 1, -1)
     if config.mean_crop == "center":
-        offsets = jnp.broadcast_to(jnp.array(_center(mean.shape, size)), offsets.shape)
+        row, column = _center(mean.shape, size)
+        return crops - mean[None, row : row + size, column : column + size]
     return crops - backends.run(crop, mean[None], offsets, flipped, size=size)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -34,27 +36,37 @@ def make_optimizer(config: OptimizerConfig, tower_axis: str | None = None) -> op
 
 
 def _rule(config: OptimizerConfig, tower_axis: str | None) -> tuple[optax.GradientTransformation, ...]:
-    decay_kernels = optax.add_decayed_weights(config.weight_decay, mask=_kernel_mask)
-    decay_biases = optax.add_decayed_weights(config.bias_decay, mask=_bias_mask)
+    decays = (*_kernel_decays(config), optax.add_decayed_weights(config.bias_decay, mask=_mask(is_bias)))
     velocity = optax.trace(config.momentum, config.nesterov)
     match config.rule:
         case "paper":
-            return decay_kernels, decay_biases, _scale_by_rates(), velocity
+            return *decays, _scale_by_rates(), velocity
         case "optax_sgd":
-            return decay_kernels, decay_biases, velocity, _scale_by_rates()
+            return *decays, velocity, _scale_by_rates()
         case "lars":
-            lars = scale_by_lars(
-                config.lars_trust, lambda path: config.bias_decay if is_bias(path) else config.weight_decay, tower_axis
-            )
-            return lars, _scale_by_rates(), velocity
+            return scale_by_lars(config.lars_trust, partial(_decay, config), tower_axis), _scale_by_rates(), velocity
 
 
-def _kernel_mask(params: optax.Params) -> optax.Params:
-    return jax.tree_util.tree_map_with_path(lambda path, _: not is_bias(path), params)
+def _decay(config: OptimizerConfig, path: tuple[Any, ...]) -> float:
+    """The weight decay of the parameter at ``path``."""
+    if is_bias(path):
+        return config.bias_decay
+    return dict(config.layer_decay).get(path[0].key, config.weight_decay)
 
 
-def _bias_mask(params: optax.Params) -> optax.Params:
-    return jax.tree_util.tree_map_with_path(lambda path, _: is_bias(path), params)
+def _kernel_decays(config: OptimizerConfig) -> Iterator[optax.GradientTransformation]:
+    """The weight decay of the kernels: of most of them, and of each layer that has its own."""
+    layers = dict(config.layer_decay)
+    others = _mask(lambda path: not is_bias(path) and path[0].key not in layers)
+    yield optax.add_decayed_weights(config.weight_decay, mask=others)
+    for layer, decay in layers.items():
+        mask = _mask(lambda path, layer=layer: not is_bias(path) and path[0].key == layer)  # type: ignore[misc]
+        yield optax.add_decayed_weights(decay, mask=mask)
+
+
+def _mask(applies: Callable[[tuple[Any, ...]], bool]) -> Callable[[optax.Params], optax.Params]:
+    """A function of the parameters that returns for each whether ``applies`` is true of its path."""
+    return partial(jax.tree_util.tree_map_with_path, lambda path, _: applies(path))
 
 
 def _scale_by_rates() -> optax.GradientTransformationExtraArgs:

@@ -54,17 +54,19 @@ class Rates(flax.struct.PyTreeNode):
     Attributes:
         kernel: the rate of the kernels.
         bias: the rate of the biases.
-        layers: factors by layer, for layers whose rates differ from the others'. They multiply both rates.
+        layers: factors of the kernels' rate by layer, for layers whose rates differ from the others'.
+        bias_layers: the same for the biases' rate.
     """
 
     kernel: Float[Array, ""]
     bias: Float[Array, ""]
     layers: dict[str, Float[Array, ""]] = flax.struct.field(default_factory=dict)
+    bias_layers: dict[str, Float[Array, ""]] = flax.struct.field(default_factory=dict)
 
     def of(self, path: tuple[Any, ...]) -> Float[Array, ""]:
         """The rate of the parameter at ``path`` of the tree."""
-        rate = self.bias if is_bias(path) else self.kernel
-        factor = self.layers.get(path[0].key)
+        rate, layers = (self.bias, self.bias_layers) if is_bias(path) else (self.kernel, self.layers)
+        factor = layers.get(path[0].key)
         return rate if factor is None else rate * factor
 
 
@@ -88,11 +90,21 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
     schedule, optimizer = config.schedule, config.optimizer
     factor = _warm_up(step, _factor(step, plateau, config), config)
     bias_rate = optimizer.learning_rate if optimizer.bias_learning_rate is None else optimizer.bias_learning_rate
-    bias_factor = factor if schedule.biases == "follow" else jnp.ones((), jnp.float32)
+    layers = bias_layers = _layer_factors(step, config)
+    if schedule.biases != "follow":
+        bias_layers = {layer: (factor > 0).astype(jnp.float32) for layer, factor in layers.items()}
+    match schedule.biases:
+        case "follow":
+            bias_factor = factor
+        case "stay":
+            bias_factor = jnp.ones((), jnp.float32)
+        case "steps":
+            bias_factor = _step_factor(step, schedule.bias_epochs, schedule.bias_factor, config)
     return Rates(
         kernel=optimizer.learning_rate * factor,
         bias=bias_rate * bias_factor,
-        layers=_layer_factors(step, config),
+        layers=layers,
+        bias_layers=bias_layers,
     )
 
 
@@ -101,11 +113,9 @@ def _factor(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Floa
     schedule = config.schedule
     match schedule.rule:
         case "steps":
-            boundaries = [config.step_of(epoch) for epoch in schedule.epochs]
-            drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
-            return _factor_after(drops, len(boundaries), schedule)
+            return _step_factor(step, schedule.epochs, schedule.factor, config)
         case "plateau":
-            return _factor_after(plateau.drops, schedule.max_drops, schedule)
+            return _factor_after(plateau.drops, schedule.max_drops, schedule.factor)
         case "cosine":
             fall = 0.5 * (1 + jnp.cos(jnp.pi * _progress(step, config)))
         case "polynomial":
@@ -114,8 +124,17 @@ def _factor(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Floa
     return final + (1 - final) * fall
 
 
-def _factor_after(drops: Int[Array, ""], most_drops: int, schedule: ScheduleConfig) -> Float[Array, ""]:
-    return jnp.array([schedule.factor**count for count in range(most_drops + 1)], jnp.float32)[drops]
+def _step_factor(
+    step: Int[Array, ""], epochs: tuple[float, ...], factor: float, config: TrainConfig
+) -> Float[Array, ""]:
+    """The product of a ``factor`` for each of the ``epochs`` that has begun."""
+    boundaries = [config.step_of(epoch) for epoch in epochs]
+    drops = sum((step >= boundary).astype(jnp.int32) for boundary in boundaries) + jnp.zeros((), jnp.int32)
+    return _factor_after(drops, len(boundaries), factor)
+
+
+def _factor_after(drops: Int[Array, ""], most_drops: int, factor: float) -> Float[Array, ""]:
+    return jnp.array([factor**count for count in range(most_drops + 1)], jnp.float32)[drops]
 
 
 def _progress(step: Int[Array, ""], config: TrainConfig) -> Float[Array, ""]:

@@ -15,6 +15,7 @@ from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.data.unreadable import UnreadableImages
 from alexnet_jax.errors import UsageError
+from alexnet_jax.preprocessing.statistics import torchvision_statistics
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
@@ -126,9 +127,13 @@ def _create(
     say: Callable[[str], None],
     unreadable: UnreadableImages | None,
 ) -> TrainState:
-    per_pixel = config.augment.mean == "image"
-    statistics = training_statistics(data, config.data, config.model.channels, per_pixel, unreadable)
+    channels = config.model.channels
+    if config.augment.statistics == "imagenet":
+        statistics = torchvision_statistics(channels)
+    else:
+        per_pixel = config.augment.mean == "image"
+        statistics = training_statistics(data, config.data, channels, per_pixel, unreadable)
     if statistics.constant_channels:
-        channels = " and ".join(map(str, statistics.constant_channels))
-        say(f"note      channel {channels} of the training images is constant (channels count from 0)")
+        constant = " and ".join(map(str, statistics.constant_channels))
+        say(f"note      channel {constant} of the training images is constant (channels count from 0)")
     return jax.jit(partial(create_train_state, config))(key, statistics)

@@ -10,7 +10,7 @@ import numpy as np
 from alexnet_jax.config import LocalResponseNorm, ModelConfig
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.preprocessing.statistics import caffe_statistics
-from alexnet_jax.presets import imagenet_caffe
+from alexnet_jax.presets.imagenet import imagenet_caffe
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.caffe_file import CaffeLayer, CaffeNet, read_caffemodel, read_mean
 from alexnet_jax.weights.channels_first import Layers

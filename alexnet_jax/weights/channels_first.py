@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import PyTree
 
-from alexnet_jax.config import ModelConfig
+from alexnet_jax.config import ConvConfig, DenseConfig, ModelConfig
 from alexnet_jax.errors import AlexNetError
 
 Layers = dict[str, dict[str, np.ndarray]]
@@ -23,12 +23,13 @@ def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: 
     """The parameter tree of ``config`` from channels-first layers.
 
     Args:
-        layers: kernels as (out, in / groups, height, width) and (out, in), biases as (out,).
+        layers: kernels as (out, in / groups, height, width) and (out, in / groups), biases as (out,). A locally
+            connected layer has such a kernel and biases for each position: (rows, columns, ...).
         config: the net.
         is_bgr: whether the first layer reads blue, green, red.
 
     Returns:
-        Kernels as (height, width, in / groups, out) and (in, out), float32, the first layer reading RGB.
+        The parameters as in ``AlexNet``, float32, the first layer reading RGB.
 
     Raises:
         AlexNetError: a layer is missing or has another shape.
@@ -38,8 +39,10 @@ def from_channels_first(layers: Mapping[str, Mapping[str, np.ndarray]], config: 
         if name not in layers:
             raise AlexNetError(f"{name} is missing: the weights have {', '.join(layers)}")
         kernel, bias = np.asarray(layers[name]["kernel"]), np.asarray(layers[name]["bias"])
-        if kernel.shape != shape or bias.shape != shape[:1]:
-            raise AlexNetError(f"{name} has the shapes {kernel.shape} and {bias.shape}, not {shape} and {shape[:1]}")
+        if kernel.shape != shape or bias.shape != bias_shape(shape):
+            raise AlexNetError(
+                f"{name} has the shapes {kernel.shape} and {bias.shape}, not {shape} and {bias_shape(shape)}"
+            )
         if name == "conv1" and is_bgr:
             kernel = kernel[:, ::-1]
         params[name] = {
@@ -63,16 +66,26 @@ def to_channels_first(params: PyTree, config: ModelConfig, *, is_bgr: bool) -> L
 def layer_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The channels-first shape of each layer's kernel, in the order of the forward pass."""
     shapes: dict[str, tuple[int, ...]] = {}
+    sizes = dict(config.image_sizes())
     inputs = config.channels
-    for number, conv in enumerate(config.convs, start=1):
-        shapes[f"conv{number}"] = (conv.features, inputs // conv.groups, conv.kernel_size, conv.kernel_size)
-        inputs = conv.features
-    inputs *= _last_image_size(config) ** 2
-    widths = [*(dense.features for dense in config.dense), config.classes]
-    for name, features in zip(config.dense_names, widths, strict=True):
-        shapes[name] = (features, inputs)
-        inputs = features
+    for layer in config.layers():
+        if isinstance(layer.config, ConvConfig):
+            conv = layer.config
+            positions = () if conv.shared_kernel else (sizes[layer.name], sizes[layer.name])
+            shape = (conv.features, inputs // conv.groups, conv.kernel_size, conv.kernel_size)
+            shapes[layer.name] = (*positions, *shape)
+            inputs = conv.features
+        elif isinstance(layer.config, DenseConfig):
+            if layer.name == config.dense_names[0]:
+                inputs *= _last_image_size(config) ** 2
+            shapes[layer.name] = (layer.config.features, inputs // layer.config.groups)
+            inputs = layer.config.features
     return shapes
+
+
+def bias_shape(kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a layer's biases, from that of its channels-first kernel."""
+    return kernel_shape[:3] if len(kernel_shape) == 6 else kernel_shape[:1]
 
 
 def _last_image_size(config: ModelConfig) -> int:
@@ -81,8 +94,8 @@ def _last_image_size(config: ModelConfig) -> int:
 
 
 def _channels_last(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
-    if kernel.ndim == 4:
-        return np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
+    if kernel.ndim >= 4:
+        return np.ascontiguousarray(np.moveaxis(kernel, (-4, -3), (-1, -2)))
     if name == config.dense_names[0]:  # its inputs are an image: (channel, row, column) becomes (row, column, channel)
         size = _last_image_size(config)
         kernel = kernel.reshape(len(kernel), -1, size, size).transpose(0, 2, 3, 1).reshape(len(kernel), -1)
@@ -90,8 +103,8 @@ def _channels_last(kernel: np.ndarray, name: str, config: ModelConfig) -> np.nda
 
 
 def _channels_first(kernel: np.ndarray, name: str, config: ModelConfig) -> np.ndarray:
-    if kernel.ndim == 4:
-        return kernel.transpose(3, 2, 0, 1)
+    if kernel.ndim >= 4:
+        return np.moveaxis(kernel, (-1, -2), (-4, -3))
     kernel = kernel.T
     if name == config.dense_names[0]:
         size = _last_image_size(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +27,12 @@ def layers_in_order(convs: Sequence[dict[str, np.ndarray]], dense: Sequence[dict
     return layers
 
 
-def recognize_shapes(layers: Layers) -> ModelConfig:
+def recognize_shapes(layers: Layers, prefers: Callable[[ModelConfig], bool] = lambda _: False) -> ModelConfig:
     """The only named net that has the shapes of ``layers``, with their number of classes.
+
+    Args:
+        layers: kernels and biases in the memory format of PyTorch and Caffe.
+        prefers: chooses one of several nets with these shapes.
 
     Raises:
         UsageError: no named net has these shapes, or several have.
@@ -43,6 +47,9 @@ def recognize_shapes(layers: Layers) -> ModelConfig:
                 fitting[name] = config
     if not fitting:
         raise UsageError("its shapes are those of no named net: pass --variant, whose widths then come from the file")
+    preferred = {name: config for name, config in fitting.items() if prefers(config)}
+    if len(preferred) == 1:
+        fitting = preferred
     if len(fitting) > 1:
         raise UsageError(f"its shapes fit {', '.join(fitting)}: pass --variant to choose one")
     (config,) = fitting.values()

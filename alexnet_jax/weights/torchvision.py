@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import PyTree
 
-from alexnet_jax.config import ModelConfig
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.config import ConvConfig, DenseConfig, ModelConfig
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.preprocessing.statistics import torchvision_statistics
-from alexnet_jax.presets import imagenet_torchvision
+from alexnet_jax.presets.imagenet import imagenet_torchvision
 from alexnet_jax.weights.channels_first import Layers, to_channels_first
 from alexnet_jax.weights.pytorch_file import read_state_dict
 from alexnet_jax.weights.recognize import layers_in_order, recognize_shapes, with_widths
@@ -38,13 +38,27 @@ def read_torch_weights(path: Path, model: ModelConfig | None) -> Weights:
 def weights_from_state_dict(state: Mapping[str, np.ndarray], model: ModelConfig | None) -> Weights:
     """The weights in a state dict with torchvision's names. Arguments and errors as for ``read_torch_weights``."""
     layers = _layers(state)
-    model = recognize_shapes(layers) if model is None else with_widths(model, layers)
+    modules = {name.rpartition(".")[0] for name in state}
+
+    def has_these_modules(config: ModelConfig) -> bool:
+        return set(torchvision_names(config).values()) == modules
+
+    model = recognize_shapes(layers, has_these_modules) if model is None else with_widths(model, layers)
     statistics = torchvision_statistics(model.channels)
     return weights_of_another_program(imagenet_torchvision(), model, layers, statistics, is_bgr=False)
 
 
 def state_dict(params: PyTree, config: ModelConfig) -> dict[str, np.ndarray]:
-    """The parameters by torchvision's names, in PyTorch's memory format."""
+    """The parameters by torchvision's names, in PyTorch's memory format.
+
+    Raises:
+        UsageError: a layer is locally connected, or a dense layer has groups. PyTorch has no such layers.
+    """
+    for layer in config.layers():
+        if isinstance(layer.config, ConvConfig) and not layer.config.shared_kernel:
+            raise UsageError(f"{layer.name} is locally connected: PyTorch has no such layer, use --format safetensors")
+        if isinstance(layer.config, DenseConfig) and layer.config.groups > 1:
+            raise UsageError(f"{layer.name} has groups: PyTorch has no such dense layer, use --format safetensors")
     layers, names = to_channels_first(params, config, is_bgr=False), torchvision_names(config)
     return {f"{names[layer]}.{kind}": layers[layer][ours] for layer in layers for kind, ours in _KINDS.items()}
 

@@ -89,7 +89,7 @@ MISTAKES = [
     (lambda: dataclasses.replace(preset("quickstart"), label_smoothing=1), "label_smoothing is 1: use a fraction"),
     (lambda: OptimizerConfig(clip_norm=0), "optimizer.clip_norm is 0: use a number above 0"),
     (lambda: variant("papper"), "unknown variant 'papper': did you mean paper"),
-    (lambda: preset("zzz"), "unknown preset 'zzz': choose from cifar10, imagenet_caffe"),
+    (lambda: preset("zzz"), "unknown preset 'zzz': choose from cifar10, cifar10_11pct"),
 ]  # fmt: skip
 
 
@@ -133,6 +133,8 @@ def float_fields(config, prefix=""):
             yield name, change
         elif hints[field.name] == tuple[float, ...]:
             yield name, lambda number, change=change: change((1.0, number))
+        elif hints[field.name] == tuple[tuple[str, float], ...]:
+            yield name, lambda number, change=change: change((("conv1", number),))
         elif "float" in str(hints[field.name]):
             yield name, lambda number, change=change: change((("conv1", 1.0, number),))
 

@@ -90,7 +90,10 @@ def test_onnx_gives_the_logits_of_every_variant(name):
     check_batches(onnx_runner(export_onnx(config, state)), images, want)
 
 
-@pytest.mark.parametrize("name", ["paper", "original", "caffe_alexnet", "torchvision", "d2l", "cifar10_tanh"])
+@pytest.mark.parametrize(
+    "name",
+    ["paper", "original", "caffe_alexnet", "torchvision", "d2l", "layer_file_150", "cifar10_11pct", "cifar10_18pct"],
+)
 def test_stablehlo_gives_the_logits_on_three_platforms(name):
     config, state, images, want = case(name)
     program = jax.export.deserialize(bytearray(export_stablehlo(config, state)))

@@ -28,6 +28,18 @@ def convolution(images, kernel, stride, padding, rounding, groups):
     return result
 
 
+def local_convolution(images, kernel, stride, padding, rounding, groups):
+    """The same with a kernel (rows, columns, height, width, in, out) for each position of the output."""
+    rows, columns = kernel.shape[:2]
+    result = np.zeros((images.shape[0], rows, columns, kernel.shape[-1]))
+    for row in range(rows):
+        for column in range(columns):
+            of_all = convolution(images, kernel[row, column], stride, padding, rounding, groups)
+            assert of_all.shape[1:3] == (rows, columns)
+            result[:, row, column] = of_all[:, row, column]
+    return result
+
+
 def local_response_norm(images, size, k, alpha, beta, towers):
     """b_i = a_i / (k + alpha sum over the window around i of a_j^2)^beta, within each tower."""
     result = np.zeros_like(images)
@@ -55,13 +67,22 @@ def spatial_response_norm(images, size, k, alpha, beta):
 
 def max_pool(images, size, stride, rounding):
     """Maximum over each window, cut off at the edge."""
+    return _pool(images, size, stride, rounding, np.max)
+
+
+def average_pool(images, size, stride, rounding):
+    """Mean over the pixels of each window that are inside the image."""
+    return _pool(images, size, stride, rounding, np.mean)
+
+
+def _pool(images, size, stride, rounding, reduce):
     round_count = math.ceil if rounding == "up" else math.floor
     rows, columns = (1 + round_count((side - size) / stride) for side in images.shape[1:3])
     result = np.zeros((images.shape[0], rows, columns, images.shape[3]))
     for row in range(rows):
         for column in range(columns):
             window = images[:, row * stride : row * stride + size, column * stride : column * stride + size]
-            result[:, row, column] = window.max(axis=(1, 2))
+            result[:, row, column] = reduce(window, axis=(1, 2))
     return result
 
 

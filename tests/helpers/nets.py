@@ -8,13 +8,13 @@ from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig, TrainCon
 from alexnet_jax.variants import variant
 
 
-def tiny_model(name: str, classes: int = 10, features: tuple[int, ...] = (8, 16, 12, 12, 8)) -> ModelConfig:
+def tiny_model(name: str, classes: int = 10, features: tuple[int, ...] = (8, 16, 12, 12, 8, 8)) -> ModelConfig:
     """The variant ``name`` with few channels and 67-pixel images, its layers and connections unchanged.
 
     The initial weights have larger standard deviations, so that every layer still contributes to the logits.
     """
     model = variant(name)
-    stddevs = (0.01, 0.1, 0.12, 0.15, 0.15)
+    stddevs = (0.01, 0.1, 0.12, 0.15, 0.15, 0.15)
     convs = tuple(
         dataclasses.replace(conv, features=count, kernel_stddev=stddev)
         for conv, count, stddev in zip(

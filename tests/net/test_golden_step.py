@@ -24,7 +24,16 @@ STORED = Path(__file__).with_name("golden_step.json")
 BATCH = 4
 
 
-QUICK = {"paper", "original", "caffe_alexnet", "torchvision", "cifar10_norm", "small"}
+QUICK = {
+    "paper",
+    "original",
+    "caffe_alexnet",
+    "torchvision",
+    "cifar10_11pct",
+    "cifar10_18pct",
+    "layer_file_150",
+    "small",
+}
 
 
 def miniature(name: str) -> ModelConfig:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.config import Dropout
+from alexnet_jax.config import ConvConfig, Dropout, ModelConfig
+from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.net.summary import summarize_model
 from alexnet_jax.variants import VARIANTS, variant
@@ -25,6 +26,34 @@ COUNTS = {
     "d2l": (46_764_746, 938_100_000),
     "slim_v2": (50_303_912, 736_600_000),
     "one_gpu": (59_798_312, 391_500_000),
+    "one_weird_trick": (61_100_840, 714_188_480),
+    "shili8": (62_378_344, 1_135_256_096),
+    "layer_file_146": (60_965_224 + 590_080, 724_406_816 + 36 * 589_824),
+    "layer_file_147": (60_965_224, 686_891_552),
+    "layer_file_148": (60_965_224, 724_406_816),
+    "layer_file_150": (60_714_408, 724_323_872),
+    "layer_file_167": (60_965_224, 724_406_816),
+    "cifar10_13pct": (1_116_490, 18_517_248),
+    "cifar10_11pct": (2_112_970, 19_512_576),
+    "cifar10_11pct_r540": (1_116_490, 18_517_248),
+    "cifar10_18pct": (89_578, 12_298_240),
+}
+
+# Parameters and multiply-accumulates of layers that differ from those of ``original``.
+OTHER_LAYERS = {
+    "layer_file_146": {"conv6": (9 * 256 * 256 + 256, 36 * 9 * 256 * 256)},
+    "layer_file_147": {"conv2": (307_456, 26**2 * 25 * 48 * 256), "conv5": (442_624, 11**2 * 9 * 192 * 256)},
+    "layer_file_150": {
+        "conv2": (25 * 48 * 320 + 320, 27**2 * 25 * 48 * 320),
+        "conv3": (9 * 160 * 384 + 384, 13**2 * 9 * 160 * 384),
+        "fc6": (4608 * 8192 + 8192, 4608 * 8192),
+        "fc7": (4096 * 4096 + 4096, 4096 * 4096),
+    },
+    "cifar10_11pct": {
+        "conv3": (36 * (9 * 64 * 64 + 64), 36 * 9 * 64 * 64),
+        "conv4": (36 * (9 * 64 * 32 + 32), 36 * 9 * 64 * 32),
+        "fc5": (36 * 32 * 10 + 10, 36 * 32 * 10),
+    },
 }
 
 # Output shape, parameters and multiply-accumulates of the paper's layers.
@@ -53,6 +82,12 @@ def test_counts_of_each_layer_of_the_paper_are_as_published():
     assert {name: rows[name] for name in PAPER_LAYERS} == PAPER_LAYERS
 
 
+@pytest.mark.parametrize("name", OTHER_LAYERS)
+def test_counts_of_layers_that_differ(name):
+    rows = {row.name: (row.parameters, row.macs) for row in summarize_model(variant(name)).rows}
+    assert {layer: rows[layer] for layer in OTHER_LAYERS[name]} == OTHER_LAYERS[name]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_intermediate_has_the_name_of_its_layer(name):
     config = variant(name)
@@ -69,15 +104,16 @@ def numpy_forward(config, params, images):
     x = images
     for number, conv in enumerate(config.convs, start=1):
         layer = params[f"conv{number}"]
-        x = (
-            formulas.convolution(x, layer["kernel"], conv.stride, conv.padding, conv.rounding, conv.groups)
-            + layer["bias"]
-        )
+        convolve = formulas.convolution if conv.shared_kernel else formulas.local_convolution
+        x = convolve(x, layer["kernel"], conv.stride, conv.padding, conv.rounding, conv.groups) + layer["bias"]
         for operation in conv.then:
             if operation == "relu":
                 x = np.maximum(x, 0)
             elif operation == "max_pool":
                 x = formulas.max_pool(x, config.max_pool.size, config.max_pool.stride, config.max_pool.rounding)
+            elif operation == "average_pool":
+                pool = config.average_pool
+                x = formulas.average_pool(x, pool.size, pool.stride, pool.rounding)
             elif operation == "local_response_norm":
                 norm = config.local_response_norm
                 alpha = norm.alpha / norm.size if norm.divide_alpha else norm.alpha
@@ -85,18 +121,24 @@ def numpy_forward(config, params, images):
             else:
                 norm = config.spatial_response_norm
                 x = formulas.spatial_response_norm(x, norm.size, norm.k, norm.alpha, norm.beta)
-    x = x.reshape(len(x), -1)
+    groups = dict(zip(config.dense_names, [*(dense.groups for dense in config.dense), 1], strict=True))
     for name in config.dense_names:
-        x = x @ params[name]["kernel"] + params[name]["bias"]
+        parts = [part.reshape(len(part), -1) for part in np.split(x, groups[name], -1)]
+        kernels = np.split(params[name]["kernel"], groups[name], -1)
+        products = [part @ kernel for part, kernel in zip(parts, kernels, strict=True)]
+        x = np.concatenate(products, -1) + params[name]["bias"]
         if name != config.dense_names[-1]:
             x = np.maximum(x, 0) * (1 - config.dropout.rate)
     return x
 
 
-@pytest.mark.parametrize("name", ["paper", "original"])
+@pytest.mark.parametrize(
+    "name", ["paper", "original", "layer_file_146", "layer_file_150", "cifar10_11pct", "cifar10_18pct"]
+)
 def test_logits_match_the_formulas(name):
-    config = tiny_model(name)
-    images = 60 * np.random.default_rng(0).standard_normal((1, 67, 67, 3)).astype(np.float32)
+    size = min(67, variant(name).image_size)
+    config = dataclasses.replace(tiny_model(name), image_size=size)
+    images = 60 * np.random.default_rng(0).standard_normal((1, size, size, 3)).astype(np.float32)
     net = AlexNet(config)
     params = jax.jit(net.init)(jax.random.key(0), jnp.asarray(images))["params"]
     params = jax.tree.map(lambda leaf: 3.0 * leaf, params)  # larger, so that all parts of every layer matter
@@ -115,6 +157,49 @@ def test_initial_weights_are_as_published():
             stddev = conv_stddev if layer in ("conv3", "conv4", "conv5") else 0.01
             assert float(params[layer]["kernel"].std()) == pytest.approx(stddev, rel=0.03)
             assert set(np.unique(params[layer]["bias"])) == {bias}
+
+
+def drawn(config):
+    """The initial parameters of a net, in NumPy."""
+    images = jnp.zeros((1, config.image_size, config.image_size, 3), jnp.float32)
+    return jax.tree.map(np.asarray, jax.jit(AlexNet(config).init)(jax.random.key(0), images)["params"])
+
+
+def one_layer(**options):
+    conv = ConvConfig(64, 11, then=(), **options)
+    return ModelConfig((conv,), (), image_size=11, towers=1, head_kernel_stddev=0.02, head_truncate=True)
+
+
+def test_xavier_initial_weights_are_uniform():
+    params = drawn(one_layer(kernel_stddev=None, uniform="xavier", bias=0.1))
+    bound = np.sqrt(6 / (11 * 11 * 3 + 11 * 11 * 64))
+    kernel = params["conv1"]["kernel"]
+    assert 0.99 * bound < np.abs(kernel).max() <= bound
+    assert kernel.std() == pytest.approx(bound / np.sqrt(3), rel=0.02)
+    np.testing.assert_array_equal(params["conv1"]["bias"], np.float32(0.1))
+
+
+def test_truncated_initial_weights_are_within_two_standard_deviations():
+    params = drawn(one_layer(kernel_stddev=0.5, truncate=True))
+    for kernel, stddev in ((params["conv1"]["kernel"], 0.5), (params["fc2"]["kernel"], 0.02)):
+        assert 1.99 * stddev < np.abs(kernel).max() <= 2 * stddev
+        assert kernel.std() == pytest.approx(0.8796 * stddev, rel=0.03)
+
+
+def test_pytorch_initial_weights_of_a_local_layer_depend_on_one_window():
+    net = one_layer(kernel_stddev=None, padding=1, shared_kernel=False)
+    params = drawn(net)["conv1"]
+    assert params["kernel"].shape == (3, 3, 11, 11, 3, 64)
+    assert params["bias"].shape == (3, 3, 64)
+    bound = (11 * 11 * 3) ** -0.5
+    for array in params.values():
+        assert 0.98 * bound < np.abs(array).max() <= bound
+
+
+def test_a_net_with_a_local_layer_cannot_slide():
+    net = AlexNet(variant("cifar10_13pct"), fully_convolutional=True)
+    with pytest.raises(UsageError, match="conv3 is locally connected: a net with such a layer cannot slide"):
+        net.init(jax.random.key(0), jnp.zeros((1, 24, 24, 3), jnp.float32))
 
 
 @pytest.mark.parametrize("scaled_in", ["test", "training"])

@@ -1,9 +1,11 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.config import ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
+from alexnet_jax.config import AveragePool, ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
 from alexnet_jax.ops import layers
 from tests.helpers import formulas
 
@@ -31,9 +33,67 @@ def test_convolution_is_the_sum_over_each_window(config, channels, size):
     np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
 
 
+LOCAL = [
+    (ConvConfig(32, 3, padding=1, shared_kernel=False), 8, 6),  # as cuda-convnet's local3
+    (ConvConfig(6, 3, padding=1, groups=2, shared_kernel=False), 4, 5),
+    (ConvConfig(4, 4, stride=3, rounding="up", shared_kernel=False), 3, 11),  # extends past the edge
+    (ConvConfig(4, 4, stride=3, padding=2, shared_kernel=False), 3, 12),  # leaves pixels unread
+]
+
+
+def local_arrays(config, channels, size):
+    images = normal(2, size, size, channels)
+    rows, columns = layers.output_size(jnp.asarray(images), config)
+    shape = (rows, columns, config.kernel_size, config.kernel_size, channels // config.groups, config.features)
+    return images, normal(*shape, seed=1)
+
+
+@pytest.mark.parametrize(("config", "channels", "size"), LOCAL)
+def test_local_layer_is_the_sum_over_each_window_with_its_own_kernel(config, channels, size):
+    images, kernel = local_arrays(config, channels, size)
+    found = layers.convolve_locally(jnp.asarray(images), jnp.asarray(kernel), config=config, groups=config.groups)
+    want = formulas.local_convolution(images, kernel, config.stride, config.padding, config.rounding, config.groups)
+    np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("config", "channels", "size"), LOCAL)
+def test_derivatives_of_a_local_layer_are_those_of_its_formula(config, channels, size):
+    """The layer is linear in the images and in the kernel, so the derivatives are the formula itself."""
+    arrays = tuple(map(jnp.asarray, local_arrays(config, channels, size)))
+    directions = tuple(jnp.asarray(normal(*array.shape, seed=seed)) for seed, array in enumerate(arrays, start=2))
+
+    def layer(images, kernel):
+        return layers.convolve_locally(images, kernel, config=config, groups=config.groups)
+
+    def formula(images, kernel):
+        return formulas.local_convolution(
+            np.asarray(images), np.asarray(kernel), config.stride, config.padding, config.rounding, config.groups
+        )
+
+    outputs, slopes = jax.jvp(layer, arrays, directions)
+    want = formula(directions[0], arrays[1]) + formula(arrays[0], directions[1])
+    np.testing.assert_allclose(slopes, want, rtol=1e-4, atol=1e-4)
+    weights = normal(*outputs.shape, seed=4)
+    gradients = jax.grad(lambda *arrays: jnp.vdot(layer(*arrays), weights), (0, 1))(*arrays)
+    along = sum(np.vdot(gradient, direction) for gradient, direction in zip(gradients, directions, strict=True))
+    assert along == pytest.approx(np.vdot(want, weights), rel=1e-4)
+
+
+def test_equal_kernels_at_all_positions_make_a_convolution():
+    config = ConvConfig(6, 3, padding=1)
+    images, kernel = jnp.asarray(normal(2, 5, 5, 4)), jnp.asarray(normal(3, 3, 4, 6, seed=1))
+    found = layers.convolve_locally(images, jnp.broadcast_to(kernel, (5, 5, *kernel.shape)), config=config, groups=1)
+    np.testing.assert_allclose(found, layers.convolve(images, kernel, config=config, groups=1), rtol=1e-4, atol=1e-5)
+
+
 def test_dense_layer_is_a_matrix_product():
     units, kernel = normal(3, 5), normal(5, 4, seed=1)
     np.testing.assert_allclose(layers.dense(jnp.asarray(units), jnp.asarray(kernel)), units @ kernel, rtol=1e-5)
+
+
+def test_biases_of_each_position_are_added():
+    sums, bias = normal(2, 5, 6, 4), normal(5, 6, 4, seed=1)
+    np.testing.assert_allclose(layers.add_bias(jnp.asarray(sums), jnp.asarray(bias)), sums + bias, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 5, 5, 4)])
@@ -82,6 +142,17 @@ def test_max_pool_takes_the_maximum_of_each_window(config, size):
     images = normal(2, size, size, 3) - 5.0  # negative, so that a zero at the edge would show
     found = layers.max_pool(jnp.asarray(images), config=config)
     np.testing.assert_array_equal(found, formulas.max_pool(images, config.size, config.stride, config.rounding))
+
+
+@pytest.mark.parametrize("size", [12, 13])
+@pytest.mark.parametrize("config", [AveragePool(), AveragePool(rounding="down"), AveragePool(size=2)])
+def test_average_pool_is_the_mean_of_the_pixels_inside_the_image(config, size):
+    images, direction = normal(2, size, size, 3), normal(2, size, size, 3, seed=1)
+    pool = partial(layers.average_pool, config=config)
+    found, slope = jax.jvp(pool, (jnp.asarray(images),), (jnp.asarray(direction),))
+    for got, of in ((found, images), (slope, direction)):
+        want = formulas.average_pool(of, config.size, config.stride, config.rounding)
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_dropout_masks_of_the_towers_together_are_those_of_one_device():

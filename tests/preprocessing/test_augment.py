@@ -53,10 +53,29 @@ def test_mean_image_is_cropped_with_the_image_or_at_its_centre():
         images, jax.random.key(0), statistics, AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0), 6
     )
     np.testing.assert_array_equal(same, jnp.zeros_like(same))
-    config = AugmentConfig(horizontal_flip=False, pca_colour_noise=0.0, mean_crop="center")
+    config = AugmentConfig(pca_colour_noise=0.0, mean_crop="center")
     center = np.asarray(training_crops(images, jax.random.key(0), statistics, config, 6))
     plain = np.asarray(training_crops(images, jax.random.key(0), zero_statistics(), config, 6))
-    np.testing.assert_array_equal(center, plain - np.asarray(images[0], np.float32)[1:7, 1:7])
+    np.testing.assert_array_equal(center, plain - np.asarray(images[0], np.float32)[1:7, 1:7])  # not flipped
+    assert len({crop.tobytes() for crop in plain}) > 9  # some of the crops are flipped
+
+
+def test_ten_crops_flip_the_pixels_and_not_the_centre_of_the_mean():
+    images = ramp(2)
+    mean = jnp.asarray(images[0], jnp.float32)
+    config = AugmentConfig(mean_crop="center")
+    views = np.asarray(ten_crops(images, zero_statistics(mean), config, 6))
+    plain = np.asarray(ten_crops(images, zero_statistics(), PLAIN, 6))
+    np.testing.assert_array_equal(views, plain - np.asarray(mean)[1:7, 1:7])
+    same = np.asarray(ten_crops(images, zero_statistics(mean), AugmentConfig(), 6))
+    np.testing.assert_array_equal(same, np.zeros_like(same))
+
+
+def test_training_can_use_the_centre_crop():
+    config = AugmentConfig(random_crop="center", horizontal_flip=False, pca_colour_noise=0.0)
+    statistics = zero_statistics(jnp.full((8, 8, 3), 2.0, jnp.float32))
+    found = training_crops(ramp(5), jax.random.key(0), statistics, config, 6)
+    np.testing.assert_array_equal(found, center_crop(ramp(5), statistics, config, 6))
 
 
 def test_evaluation_views_are_the_centre_crop_and_the_ten_crops_of_the_paper():

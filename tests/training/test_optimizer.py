@@ -89,6 +89,19 @@ def test_the_paper_rule_matches_its_formula_over_two_drops_of_the_rate(bias_deca
     assert_path(path, lambda *array, name: formulas.paper_sgd(*array, 0.9, decays[name]))
 
 
+def test_layers_can_have_their_own_weight_decay():
+    config = OptimizerConfig(weight_decay=0.05, bias_decay=0.0, layer_decay=(("conv1", 0.0), ("fc2", 0.3)))
+    params = {
+        name: {"kernel": jnp.full((2, 2), 2.0, jnp.float32), "bias": jnp.ones(2, jnp.float32)}
+        for name in ("conv1", "fc2", "fc3")
+    }
+    optimizer = make_optimizer(config)
+    zero = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zero, optimizer.init(params), params, rates=Rates(jnp.float32(1), jnp.float32(1)))
+    assert [float(updates[name]["kernel"][0, 0]) for name in params] == pytest.approx([0.0, -0.6, -0.1])
+    assert not any(np.any(updates[name]["bias"]) for name in params)
+
+
 def test_the_two_rules_differ_from_the_first_drop_of_the_rate_on():
     """After the drop, the velocity of the paper's rule still has the size of the old rate."""
     paper = run(OptimizerConfig(rule="paper", weight_decay=0.0))

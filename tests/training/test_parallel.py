@@ -22,8 +22,16 @@ KEY = jax.random.key(5)
 @cache
 def layouts(name):
     """One device and two for a tiny net. All tests share them, so that each step is compiled once."""
-    config = tiny_config(name)
+    config = tiny_local_config() if name == "local" else tiny_config(name)
     return config, OneDevice(config, jax.devices()[:1]), TwoTowers(config, jax.devices()[:2])
+
+
+def tiny_local_config():
+    """``paper`` with locally connected layers that read one tower or both."""
+    config = tiny_config("paper")
+    conv1, conv2, *rest = config.model.convs
+    convs = (conv1, conv2, *(dataclasses.replace(conv, shared_kernel=False) for conv in rest))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, convs=convs))
 
 
 def assert_close(found, want, rtol):
@@ -36,7 +44,7 @@ def assert_close(found, want, rtol):
     jax.tree.map(check, found, want)
 
 
-@pytest.mark.parametrize("name", ["paper", "original"])
+@pytest.mark.parametrize("name", ["paper", "original", "layer_file_146", "layer_file_150", "local"])
 def test_two_towers_have_the_loss_gradients_and_logits_of_the_grouped_net(name, batch):
     config, one, two = layouts(name)
     state = create_train_state(config, jax.random.key(0))

@@ -36,7 +36,7 @@ def test_run_directory_accepts_more_epochs_and_no_other_change(tmp_path):
     for change in ({"epochs": config.epochs}, {"seed": 5}, {"optimizer": OptimizerConfig(momentum=0.5)}):
         with pytest.raises(UsageError, match=rf"{next(iter(change))}.* was .* and is now .*"):
             workdir.claim(dataclasses.replace(config, **({"epochs": config.epochs + 1} | change)), ())
-    other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_plain"))
+    other = dataclasses.replace(config, epochs=config.epochs + 1, model=variant("cifar10_conv_relu"))
     with pytest.raises(UsageError, match="holds another run") as error:
         workdir.claim(other, ())
     assert len(str(error.value)) < 500

@@ -75,7 +75,22 @@ def test_conv1_of_the_original_slows_down_and_stops():
     config = dataclasses.replace(preset("imagenet_original"), model=tiny_config("original").model)
     at = [learning_rates(jnp.array(epoch * config.steps_per_epoch), Plateau.start(), config) for epoch in (66, 67, 72)]
     assert [float(rate.kernel * rate.layers["conv1"]) for rate in at] == pytest.approx([1e-4, 1e-5, 0.0])
-    assert float(at[0].bias) == pytest.approx(0.02)
+    assert [float(rate.bias * rate.bias_layers["conv1"]) for rate in at] == pytest.approx([0.02, 0.02, 0.0])
+
+
+def test_the_rates_of_one_weird_trick_fall_in_three_steps_and_those_of_its_biases_in_one():
+    config = dataclasses.replace(preset("imagenet_one_weird_trick"), model=tiny_config("one_weird_trick").model)
+    epochs = (0, 22, 23, 44, 46, 67, 68, 89)
+    at = [learning_rates(jnp.array(config.step_of(epoch)), Plateau.start(), config) for epoch in epochs]
+    falls = [250 ** (-count / 3) for count in (0, 0, 1, 1, 2, 2, 3, 3)]
+    np.testing.assert_allclose([float(rate.kernel) for rate in at], np.multiply(0.01, falls), rtol=1e-5)
+    np.testing.assert_allclose([float(rate.bias) for rate in at], [0.02] * 4 + [0.002] * 4, rtol=1e-5)
+
+
+def test_layer_rates_apply_to_biases_that_follow():
+    schedule = ScheduleConfig("steps", layer_rates=(("fc8", 0, 10.0),))
+    (rate,) = rates_at([0], schedule=schedule)
+    assert float(rate.bias_layers["fc8"]) == 10.0
 
 
 def polynomial(step, base, final, steps, power):

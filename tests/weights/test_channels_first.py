@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import jax
 import numpy as np
 import pytest
 
 from alexnet_jax.errors import AlexNetError
-from alexnet_jax.variants import small
-from alexnet_jax.weights.channels_first import from_channels_first, layer_shapes, to_channels_first
+from alexnet_jax.net.model import AlexNet
+from alexnet_jax.variants import small, variant
+from alexnet_jax.weights.channels_first import bias_shape, from_channels_first, layer_shapes, to_channels_first
+from tests.helpers.nets import tiny_model
 
 CONFIG = small()
 RNG = np.random.default_rng(0)
@@ -46,6 +51,22 @@ def test_round_trip_is_exact(is_bgr):
     for name, layer in LAYERS.items():
         for kind, array in layer.items():
             np.testing.assert_array_equal(again[name][kind], array)
+
+
+@pytest.mark.parametrize("name", ["layer_file_150", "cifar10_13pct"])
+def test_local_kernels_and_groups_of_dense_layers_round_trip(name):
+    config = tiny_model(name)
+    config = replace(config, image_size=min(67, variant(name).image_size))
+    layers = {
+        layer: {"kernel": RNG.random(shape, np.float32), "bias": RNG.random(bias_shape(shape), np.float32)}
+        for layer, shape in layer_shapes(config).items()
+    }
+    params = from_channels_first(layers, config, is_bgr=False)
+    images = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, 3), np.float32)
+    shapes = jax.eval_shape(AlexNet(config).init, jax.random.key(0), images)["params"]
+    assert jax.tree.map(np.shape, params) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+    again = to_channels_first(params, config, is_bgr=False)
+    jax.tree.map(np.testing.assert_array_equal, again, layers)
 
 
 def test_missing_layers_and_other_shapes_are_refused():

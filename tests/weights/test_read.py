@@ -110,7 +110,11 @@ def foreign(tmp_path_factory):
         (f"{TORCH}.pth", {}, "torchvision.pth: its shapes are those of no named net: pass --variant, whose widths"),
         (f"{TORCH}.pth", {"variant": "torchvison"}, "did you mean torchvision"),
         (f"{TORCH}.pth", {"variant": "paper"}, "torchvision.pth: conv2 has the shapes"),
-        (f"{TORCH}.pth", {"variant": "cifar10_plain"}, "its layers are conv1, conv2, conv3, conv4, conv5, fc6, fc7"),
+        (
+            f"{TORCH}.pth",
+            {"variant": "cifar10_conv_relu"},
+            "its layers are conv1, conv2, conv3, conv4, conv5, fc6, fc7",
+        ),
         (f"{TORCH}.pth", {"mean": MEAN}, "tiny_mean.binaryproto: only .caffemodel files take a mean image"),
         (f"{CAFFE}.caffemodel", {"mean": Path(__file__)}, "test_read.py: is truncated, or not a binary file of Caffe"),
     ],

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant
+from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import state_dict, torchvision_names, weights_from_state_dict
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.trees import assert_same
@@ -38,6 +39,22 @@ def test_other_variants_round_trip_through_a_state_dict(name):
     again = weights_from_state_dict(state, model)
     assert again.config.model == model
     assert_same(again.params, params)
+
+
+@pytest.mark.parametrize("name", ["torchvision", "one_weird_trick", "single_tower", "shili8"])
+def test_the_names_of_modules_tell_nets_with_the_same_shapes_apart(name):
+    model = variant(name)
+    state = {}
+    for layer, shape in layer_shapes(model).items():
+        module = torchvision_names(model)[layer]
+        state |= {f"{module}.weight": np.zeros(shape, np.float32), f"{module}.bias": np.zeros(shape[0], np.float32)}
+    assert weights_from_state_dict(state, None).config.model == model
+
+
+@pytest.mark.parametrize(("name", "message"), [("cifar10_13pct", "conv3 is locally"), ("layer_file_150", "fc6 has g")])
+def test_layers_that_pytorch_does_not_have_are_refused(name, message):
+    with pytest.raises(UsageError, match=message):
+        state_dict({}, variant(name))
 
 
 def test_a_layer_without_bias_is_refused():

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array
 
 from alexnet_jax.config import ConvConfig, MaxPool
-from alexnet_jax.config.windows import window_count, window_padding
+from alexnet_jax.config.windows import window_padding
 from alexnet_jax.ops import layers
 from alexnet_jax.ops.backends import winograd
 from alexnet_jax.ops.layers import Images, PooledImages
@@ -24,11 +24,7 @@ def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) 
 
 def _convolve_group(images: Images, kernel: Array, config: ConvConfig) -> Array:
     """Winograd convolution, where it saves enough multiplies."""
-    height, width = (
-        window_count(size, config.kernel_size, config.stride, config.padding, config.rounding)
-        for size in images.shape[1:3]
-    )
-    if not winograd.is_faster((height, width), kernel.shape, config.stride):
+    if not winograd.is_faster(layers.output_size(images, config), kernel.shape, config.stride):
         return layers.convolve(images, kernel, config=config, groups=1)
     # XLA converts bfloat16 operands to float32 on a CPU in any case.
     operands = images.astype(jnp.float32), kernel.astype(jnp.float32)

@@ -1,0 +1,60 @@
+"""This project's own runs: small nets for a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from alexnet_jax.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.variants.small import small
+
+
+def quickstart() -> TrainConfig:
+    """The small two-tower net on 5,000 photos of CIFAR-10 that are part of the package.
+
+    ``alexnet train`` runs it.
+    """
+    return TrainConfig(
+        model=small(),
+        data=DataConfig(dataset="cifar10_sample", train_examples=5000),
+        augment=AugmentConfig(divide_by_stddev=True, pca_colour_noise=0.0),
+        optimizer=OptimizerConfig(learning_rate=0.02),
+        schedule=ScheduleConfig(rule="steps", epochs=(19, 24)),
+        batch_size=32,
+        epochs=26,
+        evaluate_every=2,
+        log_every=52,
+    )
+
+
+def cifar10() -> TrainConfig:
+    """The small two-tower net on the 50,000 training photos of CIFAR-10, 5% of them held out for the schedule.
+
+    ``alexnet train --preset cifar10`` runs it. It needs TFDS's ``cifar10`` in ArrayRecord format.
+    """
+    return replace(
+        quickstart(),
+        data=DataConfig(dataset="cifar10", validation_fraction=0.05, train_examples=47_500),
+        schedule=ScheduleConfig(rule="plateau", patience=4, max_drops=2),
+        batch_size=64,
+        epochs=60,
+        log_every=100,
+    )
+
+
+def photos() -> TrainConfig:
+    """A small two-tower net for a folder of a few hundred photos or more.
+
+    ``alexnet train --data.dataset FOLDER`` runs it. The paper's first layer (11 x 11 kernels, stride 4) reduces
+    112-pixel crops to 27 x 27 pixels. The rest of the net is ``small``.
+    """
+    net = small()
+    conv1 = replace(net.convs[0], kernel_size=11, stride=4, padding=0, rounding="up", kernel_stddev=0.074)
+    return replace(
+        quickstart(),
+        model=replace(net, convs=(conv1, *net.convs[1:]), image_size=112),
+        data=DataConfig(image_size=128, test_fraction=0.2, train_examples=None),
+        schedule=ScheduleConfig(rule="steps", epochs=(30, 36)),
+        batch_size=16,
+        epochs=40,
+        log_every=20,
+    )
