@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from alexnet_jax.config.checks import check, check_fraction, check_not_negative, check_positive, make_lists_tuples
+from alexnet_jax.config.checks import (
+    check,
+    check_finite,
+    check_fraction,
+    check_not_negative,
+    check_positive,
+    make_lists_tuples,
+)
+from alexnet_jax.config.optax_rules import PREFIX, check_optax_rule
+
+_RULES = ("paper", "optax_sgd", "lars")
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,13 @@ class OptimizerConfig:
     """Weight decay of the kernels of single layers, as LAYER DECAY, in place of weight_decay."""
     frozen: tuple[str, ...] = ()
     """Names of layers that keep their initial values, such as conv1 or fc6."""
-    rule: Literal["paper", "optax_sgd", "lars"] = "paper"
+    rule: str = "paper"
     """paper: the learning rate is inside the velocity (section 5). optax_sgd: outside, as in optax.sgd and PyTorch. The
-    two differ after a change of the rate. lars: as paper, with a factor lars_trust |w| / |gradient| for each array."""
+    two differ after a change of the rate. lars: as paper, with a factor lars_trust |w| / |gradient| for each array.
+    optax.NAME: an optimizer of optax, such as optax.adamw."""
+    rule_arguments: tuple[tuple[str, float], ...] = ()
+    """For optax.NAME: other arguments, as NAME VALUE, such as b2 0.95. momentum, nesterov and weight_decay are passed
+    where the optimizer has these arguments. Without weight_decay, the decay is added to the gradients."""
     nesterov: bool = False
     """Use Nesterov momentum."""
     lars_trust: float = 0.001
@@ -45,6 +59,12 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
+        check_finite(self.rule_arguments, "optimizer.rule_arguments")
+        if self.rule.startswith(PREFIX):
+            check_optax_rule(self.rule, self.nesterov, self.rule_arguments)
+        else:
+            check(self.rule in _RULES, "optimizer.rule", self.rule, f"use {', '.join(_RULES)} or optax.NAME")
+            check(not self.rule_arguments, "optimizer.rule_arguments", self.rule_arguments, "use a rule optax.NAME")
         check_positive(self, "learning_rate", "lars_trust", "clip_norm")
         check_not_negative(self, "bias_learning_rate", "weight_decay", "bias_decay")
         check_fraction(self, "momentum", "ema_decay")

@@ -34,6 +34,7 @@ from alexnet_jax.training.dispatch import (
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.metrics_log import MetricsLog
+from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.placement import bytes_per_device
 from alexnet_jax.training.run_directory import RunDirectory
@@ -95,6 +96,7 @@ def train(
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
     layout = choose_layout(config, devices)
+    make_optimizer(config.optimizer, layout.tower_axis)  # refuses a rule that does not work on these devices
     identity = identify(data)
     check_held_out(data, "restore them, or leave them out in another --workdir")
     with workdir.held():

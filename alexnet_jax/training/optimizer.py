@@ -1,4 +1,4 @@
-"""The update rules as optax transformations: the paper's (section 5), that of ``optax.sgd``, and LARS."""
+"""The update rules as optax transformations: the paper's (section 5), that of ``optax.sgd``, LARS, and optax's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import optax
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.training.lars import scale_by_lars
 from alexnet_jax.training.norms import clip_by_global_norm
+from alexnet_jax.training.optax_rules import optax_rule
 from alexnet_jax.training.schedule import Rates, is_bias
 
 
@@ -30,6 +31,9 @@ def make_optimizer(config: OptimizerConfig, tower_axis: str | None = None) -> op
     Returns:
         A transformation whose ``update`` takes the keyword argument ``rates`` (``Rates``) besides gradients, state and
         parameters. The form of its state does not depend on ``tower_axis``.
+
+    Raises:
+        UsageError: the rule does not work on arrays that are split.
     """
     clip = () if config.clip_norm is None else (clip_by_global_norm(config.clip_norm, tower_axis),)
     return optax.chain(*clip, *_rule(config, tower_axis))
@@ -45,6 +49,7 @@ def _rule(config: OptimizerConfig, tower_axis: str | None) -> tuple[optax.Gradie
             return *decays, velocity, _scale_by_rates()
         case "lars":
             return scale_by_lars(config.lars_trust, partial(_decay, config), tower_axis), _scale_by_rates(), velocity
+    return (optax_rule(config, partial(_decay, config), tower_axis),)
 
 
 def _decay(config: OptimizerConfig, path: tuple[Any, ...]) -> float:

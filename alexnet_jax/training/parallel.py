@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,10 @@ class Layout(ABC):
     Attributes:
         config: the run. Its steps are compiled for it.
         devices: the devices in use.
+        tower_axis: the mapped axis over whose devices the parameters are split, or None.
     """
+
+    tower_axis: ClassVar[str | None] = None
 
     def __init__(self, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
         self.config = config
@@ -139,6 +142,8 @@ class TwoTowers(Layout):
     If the number of classes is odd, the classifier of the second device has one more unit than it needs. Its weights
     are zero, and the net leaves out its logit.
     """
+
+    tower_axis = TOWER_AXIS
 
     def place(self, state: TrainState) -> TrainState:
         """As in ``Layout``. A split array gets an axis of 2 before its last."""

@@ -272,6 +272,7 @@ def test_help_and_version_import_nothing_heavy():
         ("train --model.local_response_norm.beta nan", "model.local_response_norm.beta is nan: use a finite number"),
         ("train --schedule.epochs 3 inf", r"schedule.epochs is \(3.0, inf\): use a finite number"),
         ("train --epochs 99999999999", "epochs is 99999999999: use at most [0-9]+, because steps are counted in int32"),
+        ("train --optimizer.rule optax.lamb", "optimizer.rule is 'optax.lamb': it needs whole arrays.* --devices 1"),
         ("train --schedule.rule plateau", "nothing is held out to validate on; use --data.validation_fraction"),
         ("train --data.validation_fraction 0.99999", "hold out less"),
         ("train --batch_size 9000", "batch_size is 9000: use at most 5000"),
