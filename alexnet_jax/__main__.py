@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from alexnet_jax import __version__
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+from alexnet_jax.jax_errors import explain
 from alexnet_jax.output import standard_streams
 from alexnet_jax.runtime import tune_cpu, use_compile_cache
 from alexnet_jax.signals import exit_on_interrupt
@@ -91,6 +92,7 @@ def main() -> NoReturn:
     except Exception as error:
         if debug:
             raise
+        error = explain(error)
         print(f"alexnet: error: {_one_line(error)}", file=sys.stderr)
         sys.exit(error.exit_status if isinstance(error, AlexNetError) else 1)
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from alexnet_jax.batch import Batch
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import UsageError
+from alexnet_jax.training.memory import check_memory
 from alexnet_jax.training.metrics import Metrics
 from alexnet_jax.training.placement import map_state
 from alexnet_jax.training.state import TrainState
@@ -83,10 +84,15 @@ class Layout(ABC):
         return bool(self._run(all_finite, state))
 
     def compile_train_steps(self, state: TrainState, batch: Batch, key: PRNGKeyArray, counts: Iterable[int]) -> None:
-        """Compiles ``train_steps`` ahead of time, for these numbers of batches like ``batch``. Runs nothing."""
+        """Compiles ``train_steps`` ahead of time, for these numbers of batches like ``batch``. Runs nothing.
+
+        Raises:
+            UsageError: a step needs more memory than there is.
+        """
         for count in counts:
             step, batches = (train_step, batch) if count == 1 else (train_steps, _stack([batch] * count))
-            self._function(step, state, 2, updates=True).lower(state, batches, key).compile()
+            compiled = self._function(step, state, 2, updates=True).lower(state, batches, key).compile()
+            check_memory(compiled, self.config, self.devices)
 
     def compile_eval_step(self, state: TrainState, batch: Batch, views: Views) -> None:
         """Compiles ``eval_step`` ahead of time, for arguments like these. Runs nothing."""
