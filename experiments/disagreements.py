@@ -53,6 +53,8 @@ Here the sources differ from each other or from this project, and the config has
 LEFT_OUT = {"evaluate_every", "checkpoint_every", "log_every", "seed", "init", "model", "steps_per_dispatch"}
 # nets of this project
 OWN_NETS = {"small", "cifar10_conv_relu", "cifar10_conv_norm", "cifar10_conv_tanh"}
+# runs of this project with a published net
+OWN_RUNS = {"imagenet_modern"}
 
 
 def field_texts(kind: type) -> dict[str, str]:
@@ -103,6 +105,18 @@ def section(configs: dict[str, ModelConfig] | dict[str, TrainConfig], prefix: st
             yield from (f"| {value} | {', '.join(who)} |" for value, who in values.items())
 
 
+_RULES_OF = {
+    "schedule.factor": ("steps", "plateau"),
+    "schedule.epochs": ("steps",),
+    "schedule.patience": ("plateau",),
+    "schedule.max_drops": ("plateau",),
+    "schedule.power": ("polynomial",),
+    "schedule.decay_epochs": ("cosine", "polynomial"),
+    "schedule.final_rate": ("cosine", "polynomial"),
+}
+"""The rules of the schedule that read a field."""
+
+
 def has_effect(name: str, fields: dict[str, Any]) -> bool:
     """Whether the field has an effect in this config."""
     for operation in ("local_response_norm", "spatial_response_norm", "max_pool", "average_pool"):
@@ -114,8 +128,10 @@ def has_effect(name: str, fields: dict[str, Any]) -> bool:
         return fields["augment.pca_colour_noise"] > 0
     if name.startswith("schedule.bias_"):
         return fields["schedule.biases"] == "steps"
-    if name in ("schedule.patience", "schedule.max_drops"):
-        return fields["schedule.rule"] == "plateau"
+    if name in _RULES_OF:
+        return fields["schedule.rule"] in _RULES_OF[name]
+    if name.startswith("schedule.warm_up"):
+        return fields["schedule.warm_up_epochs"] > 0
     if name in ("augment.mean_crop", "augment.images_per_crop"):
         return fields["augment.mean" if "mean" in name else "augment.random_crop"] not in ("channel", "center")
     if name.endswith(".uniform"):
@@ -133,7 +149,7 @@ def dict_of(config: Any, prefix: str) -> dict[str, Any]:
 
 def page() -> str:
     nets = {name: make() for name, make in VARIANTS.items() if name not in OWN_NETS}
-    recipes = {name: make() for name, make in PRESETS.items() if make().model in nets.values()}
+    recipes = {name: make() for name, make in PRESETS.items() if make().model in nets.values() and name not in OWN_RUNS}
     parts = [HEAD]
     for title, is_cifar10 in (("ImageNet", False), ("CIFAR-10", True)):
         some_nets = {name: net for name, net in nets.items() if name.startswith("cifar10") == is_cifar10}

@@ -40,6 +40,8 @@ def miniature(name, data_dir):
     schedule = dataclasses.replace(
         schedule,
         epochs=tuple(round(2 * fraction, 2) for fraction in fractions),
+        decay_epochs=None if schedule.decay_epochs is None else 2 * schedule.decay_epochs / config.epochs,
+        warm_up_epochs=2 * schedule.warm_up_epochs / config.epochs,
         layer_rates=tuple((layer, 2 * epoch / config.epochs, rate) for layer, epoch, rate in schedule.layer_rates),
     )
     augment = dataclasses.replace(config.augment, images_per_crop=min(2, config.augment.images_per_crop))

@@ -15,13 +15,14 @@ from alexnet_jax.presets.imagenet import (
     imagenet_layer_file_147,
     imagenet_layer_file_148,
     imagenet_layer_file_150,
+    imagenet_nvcaffe,
     imagenet_one_weird_trick,
     imagenet_original,
     imagenet_paper,
     imagenet_shili8,
     imagenet_torchvision,
 )
-from alexnet_jax.presets.own import cifar10, photos, quickstart
+from alexnet_jax.presets.own import cifar10, imagenet_modern, photos, quickstart
 
 
 def stored_size(model: ModelConfig) -> int:
@@ -43,8 +44,10 @@ _ALL: tuple[Callable[[], TrainConfig], ...] = (
     imagenet_layer_file_150,
     imagenet_one_weird_trick,
     imagenet_caffe,
+    imagenet_nvcaffe,
     imagenet_torchvision,
     imagenet_shili8,
+    imagenet_modern,
 )
 PRESETS = {make.__name__: make for make in _ALL}
 """The functions that make the named runs."""

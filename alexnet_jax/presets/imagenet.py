@@ -172,6 +172,35 @@ def imagenet_caffe() -> TrainConfig:
     )
 
 
+def imagenet_nvcaffe() -> TrainConfig:
+    """NVIDIA's run of bvlc_alexnet in batches of 1,024, of which the whole log is published.
+
+    The log is models/bvlc_alexnet/logs/alexnet_fp32.log of borisgin/nvcaffe-0.16 (2017): 8 GPUs, 125,000 steps in 2
+    hours 8 minutes. The rate is 0.02 (1 - step / 125,000)^2, above a lowest rate of 5e-6. The log's net sets no
+    ``lr_mult`` and no ``decay_mult``, so the biases have the rate and the decay of the weights. No colour noise.
+
+    The curve to expect is that of the log. The loss of a training batch is 6.92 at step 0, 6.89 at 100, 6.76 at 200 and
+    3.01 at 5,000. Top-1 / top-5 accuracies of one crop, over 200 batches of 32 validation images, so within about 0.6%
+    of those of all 50,000::
+
+        step       5,000  10,000  20,000  40,000  65,000  90,000  110,000  125,000
+        top-1 (%)   33.0    40.1    45.4    52.5    54.6    56.3     58.1     58.6
+        top-5 (%)   58.0    64.9    70.5    76.4    78.2    79.6     81.0     81.3
+
+    The loss of these images falls from 3.19 at step 5,000 to 1.82 at the end.
+    """
+    steps_per_epoch = 1_281_167 // 1024
+    return TrainConfig(
+        model=caffe_alexnet(),
+        data=_IMAGENET,
+        augment=AugmentConfig(pca_colour_noise=0.0),
+        optimizer=OptimizerConfig(learning_rate=0.02, bias_decay=0.0005),
+        schedule=ScheduleConfig(rule="polynomial", power=2.0, decay_epochs=125_000 / steps_per_epoch, final_rate=5e-6),
+        batch_size=1024,
+        epochs=100,
+    )
+
+
 def imagenet_torchvision() -> TrainConfig:
     """The recipe of torchvision's reference training for its alexnet (references/classification).
 

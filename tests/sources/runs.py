@@ -17,7 +17,7 @@ RUNNING |= cite(
     OURS + "off, because no source has it", label_smoothing=0.0, micro_batches=1, optimizer__clip_norm=None,
     optimizer__nesterov=False, optimizer__ema_decay=None,
 )  # fmt: skip
-RUNNING |= cite(UNUSED, optimizer__lars_trust=0.001)
+RUNNING |= cite(UNUSED, optimizer__lars_trust=0.001, optimizer__rule_arguments=())
 NO_HOLD_OUT: Table = cite(
     OURS + "all training images are used; the source validates on the test images or names none",
     data__validation_split=None, data__validation_fraction=0.0,
@@ -138,6 +138,22 @@ CAFFE: Table = IMAGENET | MEASURED | NO_SCHEDULE | NO_HOLD_OUT | NO_LAYERS | NO_
     "data.resize": ("crop", OURS + "the images that prepare makes for all recipes; squash is a choice"),
 }  # fmt: skip
 
+NVIDIA_LOG = "borisgin/nvcaffe-0.16, models/bvlc_alexnet/logs/alexnet_fp32.log"
+NVCAFFE: Table = CAFFE | {
+    **cite(
+        NVIDIA_LOG + ", solver parameters", optimizer__learning_rate=0.02, optimizer__momentum=0.9,
+        optimizer__weight_decay=0.0005, schedule__rule="polynomial", schedule__power=2.0, schedule__final_rate=5e-6,
+        schedule__decay_epochs=125_000 / 1251,
+    ),
+    "batch_size": (1024, NVIDIA_LOG + ", batch_size 128 on 8 GPUs"),
+    "epochs": (100, NVIDIA_LOG + ", max_iter 125000, which is 99.9 epochs of 1,251 steps"),
+    **cite(
+        NVIDIA_LOG + ", layers without lr_mult and decay_mult", optimizer__bias_learning_rate=None,
+        optimizer__bias_decay=0.0005, schedule__biases="follow",
+    ),
+    **cite(UNUSED, schedule__factor=0.1, schedule__epochs=()),
+}  # fmt: skip
+
 REFERENCE = "pytorch/vision, references/classification, train.py and presets.py, --model alexnet --lr 1e-2"
 CONSTANTS: Table = cite(
     "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225", augment__mean="channel", augment__statistics="imagenet",
@@ -152,6 +168,12 @@ TORCHVISION: Table = IMAGENET | CONSTANTS | NO_SCHEDULE | NO_HOLD_OUT | NO_LAYER
     ),
     "optimizer.rule": ("optax_sgd", "torch.optim.SGD"),
 }  # fmt: skip
+MODERN_REASON = OURS + "a usual value of today's recipes, not run on ImageNet"
+MODERN: Table = TORCHVISION | cite(
+    MODERN_REASON, optimizer__learning_rate=0.04, optimizer__bias_decay=0.0, optimizer__nesterov=True,
+    optimizer__ema_decay=0.9999, schedule__rule="cosine", schedule__warm_up_epochs=5, schedule__warm_up="linear",
+    schedule__warm_up_rate=0.0, schedule__epochs=(), schedule__final_rate=0.0, label_smoothing=0.1, batch_size=1024,
+)  # fmt: skip
 POST = "【动手学深度学习】--12.深度卷积神经网络AlexNet, shili8.cn, its code"
 SHILI8: Table = TORCHVISION | cite(
     POST, augment__random_crop="center", augment__horizontal_flip=False, batch_size=32, epochs=10,
@@ -243,6 +265,8 @@ RUNS: dict[str, tuple[ModelConfig, Table]] = {
     "imagenet_layer_file_150": (variant("layer_file_150"), layer_file("150", 92, (25, 49, 79), (66, 72), 66)),
     "imagenet_one_weird_trick": (variant("one_weird_trick"), ONE_WEIRD_TRICK),
     "imagenet_caffe": (variant("caffe_alexnet"), CAFFE),
+    "imagenet_nvcaffe": (variant("caffe_alexnet"), NVCAFFE),
     "imagenet_torchvision": (variant("torchvision"), TORCHVISION),
     "imagenet_shili8": (variant("shili8"), SHILI8),
+    "imagenet_modern": (variant("torchvision"), MODERN),
 }
