@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     if not parsed.nets:
         raise UsageError("no net is named: name a run directory or a file of weights")
     check_json_path(parsed.json)
-    from alexnet_jax.commands.trained import load_trained
+    from alexnet_jax.commands.trained import load_trained, naming
     from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.data.source import Relabelled
     from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
@@ -73,10 +73,11 @@ def main(arguments: list[str]) -> int:
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
     source = Relabelled(source, labels)
-    if len(nets) == 1:
-        errors = evaluate(net.state, net.layout, source, parsed.views)
-    else:
-        errors = evaluate_ensemble([(other.state, other.layout) for other in nets], source, parsed.views)
+    with naming(*parsed.nets):
+        if len(nets) == 1:
+            errors = evaluate(net.state, net.layout, source, parsed.views)
+        else:
+            errors = evaluate_ensemble([(other.state, other.layout) for other in nets], source, parsed.views)
     if net.config.model.classes <= 5:
         del errors["top5_error"]  # always 0
     result = {

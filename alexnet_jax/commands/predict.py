@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError("no images: name one or more files or folders after the net")
     check(parsed.top > 0, "--top", parsed.top, "use a number above 0")
     check_json_path(parsed.json)
-    from alexnet_jax.commands.trained import load_trained
+    from alexnet_jax.commands.trained import load_trained, naming
 
     net = load_trained(parsed.net, parsed.checkpoint, parsed.variant, parsed.devices)
     from alexnet_jax.training.evaluation import BATCH_SIZE, predict_images
@@ -61,7 +61,8 @@ def main(arguments: list[str]) -> int:
         readable, images = _decode(files[start : start + batch_size], net.config, problems)
         if not images:
             continue
-        best = predict_images(net.state, net.layout, np.stack(images), batch_size, parsed.views, parsed.top)
+        with naming(parsed.net):
+            best = predict_images(net.state, net.layout, np.stack(images), batch_size, parsed.views, parsed.top)
         for file, classes in zip(readable, best, strict=True):
             named = [{"class": net.class_name(label), "label": label, "probability": p} for p, label in classes]
             predictions.append({"file": str(file), "classes": named})

@@ -117,7 +117,7 @@ def _planned_epochs(config: TrainConfig) -> int:
 
 def _report_stop(workdir: RunDirectory, result: Result) -> None:
     console = Console()
-    if result.steps_taken == 0:
+    if result.step == 0:
         say(console, "stopped before the first step: nothing was saved")
     else:
         say(console, f"stopped and saved at step {result.step:,}; to resume:")
@@ -132,8 +132,19 @@ def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None
         shown = shown_metrics(last, workdir.read_config().model.classes)
         top5 = f", top-5 error {last['top5_error']:.2%}" if "top5_error" in shown else ""
         say(Console(), f"finished  {result.step:,} steps, on test images top-1 error {last['top1_error']:.2%}{top5}")
+    say(console, f"saved     {_saved(workdir, result.step)}")
     say(console, f"pictures  {workdir.curves}, {workdir.filters}")
     say(console, f"parameters SHA-256 {result.params_sha256}")
     say(console, "next      to classify images, and to train for more epochs:")
     say_verbatim(console, command("predict", workdir.root, "IMAGE"))
     say_verbatim(console, command("train", "--workdir", workdir.root, "--epochs", "N"))
+
+
+def _saved(workdir: RunDirectory, latest: int) -> str:
+    """The checkpoints that other commands read, and why there is no best one."""
+    best, data = workdir.best_step(), workdir.read_config().data
+    if best is not None:
+        return f"step {latest:,}, the latest, and step {best:,}, the best on validation images (--checkpoint best)"
+    if data.validation_split == data.test_split:
+        return f"step {latest:,}, the latest; the validation images are the test images, so none is called the best"
+    return f"step {latest:,}, the latest; a best one needs --data.validation_fraction"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.errors import UsageError
+from alexnet_jax.errors import NotFiniteError, UsageError
 from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.run_directory import Which
@@ -67,6 +69,15 @@ class Trained:
             known = ", ".join(self.class_names[:_MOST_NAMED]) + (", ..." if len(self.class_names) > _MOST_NAMED else "")
             raise UsageError(f"{dataset}: has a class {unknown[0]!r}, but the net learned {known}; remove it")
         return tuple(self.class_names.index(name) for name in names)
+
+
+@contextlib.contextmanager
+def naming(*nets: Path) -> Iterator[None]:
+    """A context that adds the names of ``nets`` to an error about their outputs."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise NotFiniteError(f"{' '.join(map(str, nets))}: {error}") from error
 
 
 def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:

@@ -122,6 +122,8 @@ def _train(
     data = replace(data, train=ReplaceUnreadable(data.train, unreadable.images))
 
     start = int(state.step)
+    if not layout.is_finite(state):
+        raise _not_finite(start, config)
     say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
     with (
         Trace(profile, start, config.steps) as trace,
@@ -174,7 +176,6 @@ class _Loop:
             Whether the run is finished.
         """
         try:
-            self._check_start()
             if evaluates_after(self.config, self.step):  # the checkpoint was saved before the evaluation
                 self._evaluate()
             return self._train()
@@ -234,16 +235,16 @@ class _Loop:
             raise
         self.pace.restart()
 
-    def _check_start(self) -> None:
-        if self.layout.is_finite(self.state):
-            return
-        if self.step == 0:
-            raise not_finite_at_start("the initial state holds numbers that are not finite", self.config)
-        raise diverged(f"the checkpoint of step {self.step:,} holds numbers that are not finite", self.config)
-
     def _save_what_is_left(self) -> None:
         """Saves the steps since the last checkpoint after an error, if the devices still hold their state."""
         if self.step > self.start:
             for attempt in (self._write_row, self._save, self.writer.wait):
                 with contextlib.suppress(Exception):
                     attempt()
+
+
+def _not_finite(start: int, config: TrainConfig) -> NotFiniteError:
+    """The error about the state that a run starts with."""
+    if start == 0:
+        return not_finite_at_start("the initial state holds numbers that are not finite", config)
+    return diverged(f"the checkpoint of step {start:,} holds numbers that are not finite", config)

@@ -107,3 +107,23 @@ def test_errors_are_one_line(place, arguments, status, message):
     done = alexnet("evaluate", *arguments, cwd=place)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr == f"alexnet: error: {message}\n"
+
+
+def test_outputs_that_are_not_finite_are_an_error(place, tmp_path):
+    """They are not predictions of class 0."""
+
+    def spoil(state):
+        return state.replace(params=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.params))
+
+    config = tiny_config(model=tiny_model("single_tower", classes=6))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset="six_photos"))
+    spoiled = write_run(tmp_path / "spoiled", config, tuple(sorted(CLASSES)), spoil)
+    image = next((place / "six_photos" / "test" / "cat").iterdir())
+    for arguments, name in [
+        (["evaluate", spoiled], f"{spoiled}: the outputs of the net"),
+        (["evaluate", "six", spoiled], f"six {spoiled}: the outputs of net 2 of 2"),
+        (["predict", spoiled, image], f"{spoiled}: the outputs of the net"),
+    ]:
+        done = alexnet(*arguments, cwd=place)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(rf"alexnet: error: {name} are not finite numbers: .*; use another .*\n", done.stderr)

@@ -8,13 +8,13 @@ import re
 import signal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training import dispatch, evaluation, loop
+from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.parallel import Layout, choose_layout
 from alexnet_jax.training.run_directory import RunDirectory, checkpoint_steps
 from tests.helpers.command import alexnet
@@ -179,7 +179,7 @@ def test_a_failed_step_whose_state_is_lost_keeps_the_last_checkpoint(train, run,
 
 
 def spoiled(state):
-    return state.replace(params=jax.tree.map(lambda leaf: leaf * jnp.float32("nan"), state.params))
+    return state.replace(params=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.params))
 
 
 def test_parameters_that_are_not_finite_are_not_saved(train, run, monkeypatch):
@@ -228,3 +228,45 @@ def test_an_evaluation_that_is_not_finite_keeps_the_checkpoint_before(train, run
     )
     assert checkpoint_steps(run.checkpoints) == [4]
     assert evaluations(run) == []
+
+
+def test_a_checkpoint_that_is_not_finite_is_neither_finished_nor_resumed(train, run, monkeypatch):
+    save = CheckpointWriter.save
+    with monkeypatch.context() as patch:  # such as a program without the check would write
+        patch.setattr(CheckpointWriter, "save", lambda writer, state, keep: save(writer, spoiled(state), keep))
+        train("--epochs", 1)
+    failed = train("--epochs", 1)
+    assert failed.returncode == 1
+    assert "error: the checkpoint of step 3 holds numbers that are not finite: the run diverged" in failed.stderr
+    assert "finished" not in failed.stdout
+
+
+def test_at_most_two_steps_are_in_flight(train, monkeypatch):
+    dispatched, waited_for = [], []
+
+    def step(*arguments):
+        assert len(dispatched) - len(waited_for) <= 2
+        state, metrics = train_steps(*arguments)
+        dispatched.append(metrics)
+        return state, metrics
+
+    train_steps, wait = Layout.train_steps, jax.block_until_ready
+    monkeypatch.setattr(Layout, "train_steps", step)
+    monkeypatch.setattr(jax, "block_until_ready", lambda values: waited_for.append(values) or wait(values))
+    assert train().returncode == 0
+    assert [id(metrics) for metrics in waited_for] == [id(metrics) for metrics in dispatched[:-2]]
+
+
+@pytest.mark.parametrize(
+    ("options", "saved"),
+    [
+        ([], r"step 3, the latest, and step 3, the best on validation images \(--checkpoint best\)"),
+        (
+            ["--data.validation_fraction", 0, "--schedule.rule", "steps"],
+            r"step 4, the latest; a best one needs --data\.validation_fraction",
+        ),
+    ],
+)
+def test_the_report_names_the_best_checkpoint(train, options, saved):
+    done = train("--epochs", 1, *options)
+    assert re.search(rf"^saved     {saved}$", done.stdout, re.MULTILINE), done.stderr

@@ -65,3 +65,10 @@ def test_paths_become_absolute_and_names_stay(tmp_path, monkeypatch):
     data = dataclasses.replace(config.data, dataset="run", data_dir="run")
     paths = absolute_paths(dataclasses.replace(config, data=data))
     assert (paths.init, paths.data.dataset, paths.data.data_dir) == (str(tmp_path / "run"),) * 3
+
+
+def test_the_weights_of_init_are_not_replaced_by_initial_weights(tmp_path):
+    workdir = RunDirectory(tmp_path)
+    writer = CheckpointWriter(workdir.checkpoints)
+    with pytest.raises(UsageError, match=r"^init is 'weights\.npz': nothing reads these weights; pass start_from"):
+        restore_or_create(tiny_config(init="weights.npz"), DATA, workdir, writer, pytest.fail)
