@@ -65,10 +65,18 @@ def _run(arguments: list[str]) -> int:
             return 0
         if parsed.command not in COMMANDS:
             raise unknown_name("command", parsed.command, COMMANDS)
+        _refuse_empty_words(parsed.command, parsed.rest)
         tune_cpu()
         use_compile_cache()
         command = importlib.import_module(f"alexnet_jax.commands.{parsed.command}")
     return command.main(parsed.rest)
+
+
+def _refuse_empty_words(command: str, words: list[str]) -> None:
+    """An empty word, as of a shell variable that is not set, would otherwise mean the default or this directory."""
+    for before, word in zip([command, *words], words, strict=False):
+        if not word or (word.startswith("--") and word.endswith("=")):
+            raise UsageError(f"the value after {word or before} is empty; give a value, or leave it out")
 
 
 def main() -> NoReturn:

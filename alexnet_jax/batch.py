@@ -16,6 +16,11 @@ PADDING_LABEL = -1
 """The label of an example that pads the last batch of an evaluation. It does not count."""
 
 
+def _check_is_array(value: Any, name: str) -> None:
+    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
+        raise UsageError(f"the {name} are of type {type(value).__name__}: use an array of NumPy or JAX")
+
+
 def check_images(images: Any, channels: int, smallest_side: int) -> None:
     """Checks the shape and dtype of stored images.
 
@@ -27,6 +32,7 @@ def check_images(images: Any, channels: int, smallest_side: int) -> None:
     Raises:
         UsageError: ``images`` have another shape or dtype.
     """
+    _check_is_array(images, "images")
     shape = images.shape
     has = f"images have shape {shape} and dtype {images.dtype}"
     if images.dtype != np.uint8:
@@ -60,6 +66,7 @@ def check_labels(labels: Any, count: int) -> None:
     Raises:
         UsageError: ``labels`` are not integers (count,).
     """
+    _check_is_array(labels, "labels")
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         remedy = f"use int32 ({count},), the index of its class for each image"
         raise UsageError(f"labels have shape {labels.shape} and dtype {labels.dtype}: {remedy}")

@@ -13,6 +13,7 @@ from alexnet_jax.config.checks import (
     check_positive,
     make_lists_tuples,
 )
+from alexnet_jax.config.types import check_types
 from alexnet_jax.config.windows import Rounding
 
 Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool", "average_pool"]
@@ -65,6 +66,7 @@ class ConvConfig:
 
     def check(self, section: str) -> None:
         """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
+        check_types(self, section)
         check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev", section=section)
         check_not_negative(self, "padding", section=section)
 
@@ -86,6 +88,7 @@ class DenseConfig:
 
     def check(self, section: str) -> None:
         """Checks the fields. ``ModelConfig`` calls it with the layer's section, which errors name."""
+        check_types(self, section)
         check_positive(self, "features", "groups", "kernel_stddev", section=section)
 
 
@@ -110,6 +113,7 @@ class LocalResponseNorm:
     number of kernels in the layer. The authors' code stayed inside a tower. To cross, two devices exchange channels."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         _check_response_norm(self)
 
 
@@ -129,6 +133,7 @@ class SpatialResponseNorm:
     """The exponent."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         _check_response_norm(self)
 
 
@@ -152,6 +157,7 @@ class MaxPool:
     """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         _check_pool(self)
 
 
@@ -169,6 +175,7 @@ class AveragePool:
     """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         _check_pool(self)
 
 
@@ -186,4 +193,5 @@ class Dropout:
     """The paper multiplies by the kept fraction at test time. Inverted dropout divides by it in training."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         check_fraction(self, "rate")

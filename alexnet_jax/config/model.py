@@ -17,6 +17,7 @@ from alexnet_jax.config.layers import (
     Operation,
     SpatialResponseNorm,
 )
+from alexnet_jax.config.types import check_types
 from alexnet_jax.config.windows import window_count
 
 _OUTPUT_NAMES: dict[Operation, str] = {
@@ -75,6 +76,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
+        check_types(self, self.section)
         check_finite(self, "model")
         for name in ("convs", "dense"):
             for index, layer in enumerate(getattr(self, name)):

@@ -15,6 +15,7 @@ from alexnet_jax.config.checks import (
     make_lists_tuples,
 )
 from alexnet_jax.config.optax_rules import PREFIX, check_optax_rule
+from alexnet_jax.config.types import check_types
 
 _RULES = ("paper", "optax_sgd", "lars")
 
@@ -59,6 +60,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
+        check_types(self, self.section)
         check_finite(self.rule_arguments, "optimizer.rule_arguments")
         if self.rule.startswith(PREFIX):
             check_optax_rule(self.rule, self.nesterov, self.rule_arguments)

@@ -16,6 +16,7 @@ from alexnet_jax.config.checks import (
 from alexnet_jax.config.model import ModelConfig
 from alexnet_jax.config.optimizer import OptimizerConfig
 from alexnet_jax.config.schedule import ScheduleConfig
+from alexnet_jax.config.types import check_types
 from alexnet_jax.errors import UsageError
 
 Resize = Literal["crop", "squash"]
@@ -61,7 +62,9 @@ class DataConfig:
     """Number of training images. `alexnet train` sets it from the data."""
 
     def __post_init__(self) -> None:
-        check_positive(self, "image_size")
+        check_types(self, self.section)
+        check(self.dataset.isprintable() and bool(self.dataset), "data.dataset", self.dataset, "use a name or a folder")
+        check_positive(self, "image_size", "train_examples")
         check_fraction(self, "validation_fraction", "test_fraction", "max_unreadable")
         check_positive(self, "test_fraction")
         check_not_negative(self, "split_seed")
@@ -110,6 +113,7 @@ class AugmentConfig:
     """Divisor of the pixels while colour noise is on. The authors' code used 1.1."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         check_not_negative(self, "pca_colour_noise")
         check_positive(self, "images_per_crop", "pca_colour_noise_until", "pca_colour_noise_divisor")
         remedy = "use 'same', because augment.random_crop is 'resize'"
@@ -157,6 +161,7 @@ class TrainConfig:
     """Steps between lines of training metrics."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         check_finite(self, "")
         check_positive(
             self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from alexnet_jax.config.checks import check, check_not_negative, check_positive, make_lists_tuples
+from alexnet_jax.config.types import check_types
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
+        check_types(self, self.section)
         for name in ("factor", "bias_factor"):
             factor = getattr(self, name)
             check(0 < factor <= 1, f"schedule.{name}", factor, "use a number above 0 and at most 1")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.errors import unknown_name
+from alexnet_jax.errors import UsageError, unknown_name
 from alexnet_jax.net.model import AlexNet
 
 
@@ -35,14 +35,23 @@ def features(
         follows them. ``fc8``, the classifier of an eight-layer net, holds the logits.
 
     Raises:
-        UsageError: the net has no layer of that name.
+        UsageError: the net has no layer of that name, or the images have a wrong shape or dtype.
     """
+    _check_preprocessed(images, config)
     known = [layer.name for layer in config.layers()]
     for name in names:
         if name not in known:
             raise unknown_name("layer", name, known)
     outputs = _features(params, images, config, tuple(names))
     return {name: outputs[name] for name in names}  # jit sorts the keys
+
+
+def _check_preprocessed(images: Array | np.ndarray, config: ModelConfig) -> None:
+    expected = (config.image_size, config.image_size, config.channels)
+    if images.ndim != 4 or images.shape[1:] != expected or not np.issubdtype(images.dtype, np.floating):
+        sides = ", ".join(map(str, expected))
+        remedy = f"use floats (batch, {sides}), which `preprocess` makes"
+        raise UsageError(f"images have shape {images.shape} and dtype {images.dtype}: {remedy}")
 
 
 @partial(jax.jit, static_argnames=("config", "names"))

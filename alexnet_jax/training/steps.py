@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from alexnet_jax.batch import Batch, check_labels, images_and_labels
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.errors import unknown_name
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.preprocessing.augment import check_stored_images, preprocess, ten_crops, training_crops
 from alexnet_jax.training.accumulation import accumulate
@@ -173,6 +174,8 @@ def predict_step(
         float32 (batch, classes), in nats.
     """
     check_stored_images(images, state.statistics, config)
+    if views not in get_args(Views):
+        raise unknown_name("views", views, get_args(Views))
     if views == "center":
         return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
 

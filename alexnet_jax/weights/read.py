@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
@@ -82,14 +83,19 @@ def read_weights(
         AlexNetError: the weights cannot be read.
         UsageError: the file fits several nets or none, or an argument does not fit the file.
     """
+    if mean is not None and path.suffix != ".caffemodel":
+        raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
+    if checkpoint not in get_args(Which):
+        raise unknown_name("checkpoint", checkpoint, get_args(Which))
     if path.is_dir():
         return _read_run(path, checkpoint, warn)
     if not path.exists():
         raise AlexNetError(f"{path}: no such file or directory; pass a run directory or a weights file")
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: neither a run directory nor a weights file, which ends in {', '.join(_SUFFIXES)}")
-    if mean is not None and path.suffix != ".caffemodel":
-        raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
+    for file in (path, mean):
+        if file is not None and file.exists() and not file.is_file():  # opening a pipe would wait for its writer
+            raise UsageError(f"{file}: is not a regular file; copy its content to one")
     model = None if variant is None else named_variant(variant)
     try:
         return _read_file(path, model, mean)

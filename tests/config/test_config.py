@@ -146,7 +146,7 @@ def float_fields(config, prefix=""):
             yield name, lambda number, change=change: change((1.0, number))
         elif hints[field.name] == tuple[tuple[str, float], ...]:
             yield name, lambda number, change=change: change((("conv1", number),))
-        elif "float" in str(hints[field.name]):
+        elif hints[field.name] == tuple[tuple[str, float, float], ...]:
             yield name, lambda number, change=change: change((("conv1", 1.0, number),))
 
 
