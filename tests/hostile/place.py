@@ -191,5 +191,5 @@ def contents(root: Path) -> dict[str, str]:
             return hashlib.blake2b(path.read_bytes()).hexdigest()
         return f"{stat.S_IFMT(mode)}"
 
-    return {os.path.join(folder, name): describe(Path(folder) / name)
-            for folder, folders, files in os.walk(root) for name in (*folders, *files) if name != ".lease.lock"}  # fmt: skip
+    entries = (Path(folder) / name for folder, folders, files in os.walk(root) for name in (*folders, *files))
+    return {str(entry): describe(entry) for entry in entries if entry.name != ".lease.lock"}
