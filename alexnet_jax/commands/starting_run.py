@@ -56,7 +56,8 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     if resumes and not any((options.preset, options.variant, options.config)):
         return StartingRun(workdir.read_config(), workdir, keeps_classes=True)
     if options.init and options.variant:
-        converting = command("convert", options.init, "OUTPUT", "--variant", options.variant)
+        converted = f"{Path(options.init).stem}_{options.variant}.safetensors"
+        converting = command("convert", options.init, converted, "--variant", options.variant)
         raise UsageError(f"--variant is {options.variant}: --init determines the net; `{converting}` chooses it")
     config = preset(preset_name)
     config = replace(config, data=replace(config.data, train_examples=None))

@@ -137,7 +137,7 @@ def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None
     say(console, f"parameters SHA-256 {result.params_sha256}")
     say(console, "next      to classify images, and to train for more epochs:")
     say_verbatim(console, command("predict", workdir.root, "IMAGE"))
-    say_verbatim(console, command("train", "--workdir", workdir.root, "--epochs", "N"))
+    say_verbatim(console, command("train", "--workdir", workdir.root, "--epochs", 2 * workdir.read_config().epochs))
 
 
 def _saved(workdir: RunDirectory, latest: int) -> str:

@@ -41,7 +41,7 @@ class FolderSource(Source):
         try:
             image = decode_image(self.files[index], self.size, self.channels, self.resize)
         except UnreadableImageError as error:
-            prepare = command("prepare", "folder", "--source", self.root, "--data_dir", "DIRECTORY")
+            prepare = command("prepare", "folder", "--source", self.root, "--data_dir", "data")
             remedy = f"restore it, or leave all damaged images out with `{prepare}`"
             raise UnreadableImageError(error.where, error.reason, remedy) from error
         return {"image": image, "label": np.int32(self.labels[index])}

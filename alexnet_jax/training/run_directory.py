@@ -13,6 +13,7 @@ from alexnet_jax.config.serialize import config_from_json, config_to_json, diffe
 from alexnet_jax.data.identity import Identity, describe_data_change
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
+from alexnet_jax.hints import command
 from alexnet_jax.training.checkpoint_files import checkpoint_steps, remove_all
 from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.metrics_file import Row, append_row, keep_rows_until, read_rows
@@ -90,7 +91,7 @@ class RunDirectory:
             return config_from_json(self.config.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise AlexNetError(
-                f"{self.root}: holds no run (no config.json); `alexnet train --workdir` makes one"
+                f"{self.root}: holds no run (no config.json); `{command('train', '--workdir', self.root)}` makes one"
             ) from error
         except (OSError, ValueError) as error:
             raise AlexNetError(

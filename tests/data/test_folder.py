@@ -74,7 +74,7 @@ def test_damaged_image_is_named_with_the_command_that_leaves_it_out(photos):
     damaged = folder / "train" / "dog" / "3.png"
     damaged.write_bytes(b"not an image")
     train = open_dataset(config_for(folder)).train
-    prepare = command("prepare", "folder", "--source", folder, "--data_dir", "DIRECTORY")
+    prepare = command("prepare", "folder", "--source", folder, "--data_dir", "data")
     with pytest.raises(AlexNetError) as raised:
         train[11]
     assert str(raised.value) == (
