@@ -51,6 +51,7 @@ def runs_that_start(monkeypatch) -> list:
         data = open_dataset(config.data, config.model.channels)
         config = fit_to_data(config, data, keep_classes)
         choose_layout(config, devices)
+        workdir.root.mkdir(parents=True, exist_ok=True)
         workdir.claim(config, data.class_names)
         configs.append(config)
         return Result(0, 0, "", stopped_by=2)
