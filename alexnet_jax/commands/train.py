@@ -142,7 +142,8 @@ def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None
 
 def _saved(workdir: RunDirectory, latest: int) -> str:
     """The checkpoints that other commands read, and why there is no best one."""
-    best, data = workdir.best_step(), workdir.read_config().data
+    data = workdir.read_config().data
+    best = workdir.best_step(data)
     if best is not None:
         return f"step {latest:,}, the latest, and step {best:,}, the best on validation images (--checkpoint best)"
     if data.validation_split == data.test_split:

@@ -222,7 +222,7 @@ class _Loop:
         if not self.layout.is_finite(self.state):
             found = f"the parameters or the state of the optimizer are not finite numbers after step {self.step:,}"
             raise diverged(found, self.config)
-        self.writer.save(self.layout.collect(self.state), keep=self.workdir.best_step())
+        self.writer.save(self.layout.collect(self.state), keep=self.workdir.best_step(self.config.data))
         self.pace.restart()
 
     def _evaluate(self) -> None:

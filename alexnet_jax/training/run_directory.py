@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from alexnet_jax.config import TrainConfig
+from alexnet_jax.config import DataConfig, TrainConfig
 from alexnet_jax.config.serialize import config_from_json, config_to_json, differences
 from alexnet_jax.data.identity import Identity, describe_data_change
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
@@ -69,12 +69,14 @@ class RunDirectory:
         """Whether the run has a checkpoint. Before the first, the run cannot be resumed."""
         return bool(checkpoint_steps(self.checkpoints))
 
-    def best_step(self) -> int | None:
+    def best_step(self, data: DataConfig) -> int | None:
         """The step with the smallest top-1 error on validation images, among those with a checkpoint.
 
         None without such a step, or if the validation images are the test images: the test error chooses nothing.
+
+        Args:
+            data: the data of the run.
         """
-        data = self.read_config().data
         if data.validation_split == data.test_split:
             return None
         steps = set(checkpoint_steps(self.checkpoints))

@@ -119,7 +119,7 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
 def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
     run = RunDirectory(root)
     config = run.read_config()
-    best = run.best_step() if checkpoint == "best" else None
+    best = run.best_step(config.data) if checkpoint == "best" else None
     if checkpoint == "best" and best is None:
         warn(f"{root}: has no errors of validation images to choose the best checkpoint by; reading the latest")
     state = Checkpoints(run.checkpoints, warn).restore(abstract_train_state(config), first=best)

@@ -156,14 +156,13 @@ assert RunDirectory(Path(sys.argv[1])).read_classes() == ("\\u732b", "Hund\\u202
 
 @pytest.mark.parametrize(("change", "best"), [({}, 4), ({"validation_split": "test"}, None)])
 def test_the_best_step_has_the_smallest_validation_error_among_the_checkpoints(tmp_path, change, best):
-    config = preset("quickstart")
+    data = dataclasses.replace(preset("quickstart").data, **change)
     workdir = RunDirectory(tmp_path)
-    workdir.claim(dataclasses.replace(config, data=dataclasses.replace(config.data, **change)), ())
-    assert workdir.best_step() is None
+    assert workdir.best_step(data) is None
     errors = {2: 0.1, 4: 0.2, 6: 0.3, 8: 0.2}
     for step, error in errors.items():
         workdir.append_metrics(row(step, "test", 0.01 * step))
         workdir.append_metrics(row(step, "validation", error))
     for step in (4, 6, 10):
         (workdir.checkpoints / str(step)).mkdir(parents=True)
-    assert workdir.best_step() == best
+    assert workdir.best_step(data) == best
