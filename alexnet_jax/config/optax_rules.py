@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from alexnet_jax.config.checks import check
@@ -36,7 +36,8 @@ def optax_optimizer(
     import optax
 
     make: Any = getattr(optax, name.removeprefix(PREFIX), None)
-    parameters = inspect.signature(make).parameters if inspect.isfunction(make) else {}
+    is_function = inspect.isfunction(make) or isinstance(make, partial)
+    parameters = inspect.signature(make).parameters if is_function else {}
     remedy = "optax has no such optimizer, use one such as optax.adamw"
     check("learning_rate" in parameters, "optimizer.rule", name, remedy)
     values: dict[str, Any] = {"learning_rate": rate, **dict(arguments)}
@@ -55,9 +56,12 @@ def optax_optimizer(
 
 @cache
 def check_optax_rule(name: str, nesterov: bool, arguments: tuple[tuple[str, float], ...]) -> None:
-    """Raises UsageError unless ``name`` works with a learning rate, gradients and parameters alone."""
+    """Raises UsageError unless ``name`` works with a learning rate, gradients and parameters alone.
+
+    Only shapes are computed, so that JAX does not choose its devices yet.
+    """
     import jax
-    import jax.numpy as jnp
+    import numpy as np
 
     def step(rate: Any, array: Any) -> Any:
         optimizer = optax_optimizer(name, rate, 0.0, 0.9, nesterov, arguments)
@@ -65,7 +69,8 @@ def check_optax_rule(name: str, nesterov: bool, arguments: tuple[tuple[str, floa
 
     try:
         with jax.numpy_dtype_promotion("standard"):
-            jax.eval_shape(step, jnp.float32(1), jnp.ones((2, 3), jnp.float32))
+            shapes = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((), (2, 3)))
+            jax.eval_shape(step, *shapes)
     except UsageError:
         raise
     except Exception as error:  # whatever optax and JAX raise for a missing or wrong argument

@@ -17,7 +17,7 @@ ELEMENTWISE = frozenset(
     PREFIX + name
     for name in (
         *("adabelief", "adadelta", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "amsgrad", "lion", "nadam"),
-        *("nadamw", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "radam", "rmsprop"),
+        *("nadamw", "optimistic_adam_v2", "optimistic_gradient_descent", "radam", "rmsprop"),
         *("rprop", "sgd", "sign_sgd", "signum", "yogi"),
     )
 )
