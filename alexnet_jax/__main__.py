@@ -24,7 +24,7 @@ COMMANDS = {
     "export": "export a trained net to ONNX or StableHLO",
     "bench": "time a net or the input pipeline, and compare with other programs",
     "variants": "list the named nets with their sizes",
-    "summary": "print the layers of a net, with shapes, parameters and MACs",
+    "summary": "print which AlexNet a net is, and its layers with shapes, parameters and MACs",
     "completion": "print a script that completes options in bash, zsh, fish or tcsh",
 }
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.variants import variant
+from alexnet_jax.errors import UsageError
+from alexnet_jax.variants import VARIANTS, variant
+
+if TYPE_CHECKING:
+    from alexnet_jax.weights.weights import Weights
 
 
 @dataclass(frozen=True)
 class SummaryArguments:
-    """Print a net's layers with their windows, shapes, parameters and MACs."""
+    """Print which AlexNet a net is, with its preprocessing, its published accuracies and its layers."""
 
-    variant: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VARIANT")]
-    """One of the nets that `alexnet variants` lists."""
+    net: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VARIANT|NET")]
+    """One of the nets that `alexnet variants` lists, a run directory, or a file of weights."""
+    variant: str | None = None
+    """The net, if a file of weights fits more than one."""
+    format: Literal["table", "torchsummary"] = "table"
+    """torchsummary prints only the layers, with the rows and sizes of the Python package torchsummary."""
     json: JsonPath = None
     """Also write the table to a JSON file; - prints the JSON instead of the table."""
 
@@ -25,16 +35,46 @@ class SummaryArguments:
 def main(arguments: list[str]) -> int:
     """Prints the table."""
     parsed = parse(SummaryArguments, arguments, "summary")
-    config = variant(parsed.variant)
     check_json_path(parsed.json)
+    weights = _weights(parsed)
+    config = variant(parsed.net) if weights is None else weights.config.model
     from rich.console import Console
 
-    from alexnet_jax.console.tables import describe_totals, summary_table
+    from alexnet_jax.console.tables import describe_totals, fields_table, summary_table
     from alexnet_jax.net.summary import summarize_model
+    from alexnet_jax.net.torch_table import torch_table
+    from alexnet_jax.variants.nearest import nearest_variant
+    from alexnet_jax.weights.describe import describe_facts, facts_of
 
     summary = summarize_model(config)
-    totals = {"variant": parsed.variant, "parameters": summary.parameters, "macs": summary.macs}
-    if write_json(totals | asdict(summary), parsed.json):
-        Console().print(summary_table(summary))
-        print(f"\n{describe_totals(summary)}")
+    nearest = nearest_variant(config)
+    facts = facts_of(nearest, config, weights)
+    totals = {"parameters": summary.parameters, "macs": summary.macs}
+    if write_json(facts | totals | asdict(summary), parsed.json):
+        if parsed.format == "torchsummary":
+            print(torch_table(config))
+        else:
+            console = Console()
+            console.print(fields_table(describe_facts(nearest, config, facts)))
+            console.print()
+            console.print(summary_table(summary))
+            print(f"\n{describe_totals(summary)}")
+    if facts.get("looks_untrained"):
+        print(
+            f"alexnet: warning: {parsed.net}: the weights of all layers look like initial weights; is it the trained "
+            "net?",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _weights(parsed: SummaryArguments) -> Weights | None:
+    """The weights of a run or a file, or None for the name of a net."""
+    path = Path(parsed.net)
+    if parsed.net in VARIANTS or not (path.exists() or path.suffix or path.name != parsed.net):
+        if parsed.variant is not None:
+            raise UsageError(f"--variant is {parsed.variant!r}: only files of weights take it")
+        return None
+    from alexnet_jax.commands.trained import load_net
+
+    return load_net(path, "latest", parsed.variant)

@@ -66,9 +66,10 @@ def _pytorch(features: tuple[int, int, int, int, int], image_size: int = 224, pa
 def single_tower() -> ModelConfig:
     """The paper's channels in one tower without normalisation, at 224 pixels with padding 2.
 
-    The code of the post "AlexNet网络的Pytorch实现" is this net, and its layer table is ``alexnet summary`` of it. The
-    weights that the code loads are those of ``torchvision`` and do not fit. The post "CV学习笔记-Alexnet" describes the
-    same channels, and does not say how 224 pixels become 55. ``shili8`` has the same layers at 227 pixels.
+    The code of the post "AlexNet网络的Pytorch实现" is this net; ``alexnet summary single_tower --format torchsummary``
+    prints its layer table. The weights that the code loads are those of ``torchvision`` and do not fit. The post
+    "CV学习笔记-Alexnet" describes the same channels, and does not say how 224 pixels become 55. ``shili8`` has the same
+    layers at 227 pixels.
     """
     return _pytorch((96, 256, 384, 384, 256))
 

@@ -58,6 +58,7 @@ def test_readers_change_nothing_while_a_checkpoint_is_being_saved(config, tmp_pa
                 ("predict", run, tmp_path / "photos" / "cat" / "0.png"),
                 ("export", run, tmp_path / "net.stablehlo"),
                 ("convert", run, tmp_path / "net.safetensors"),
+                ("summary", run),
             ):
                 done = alexnet(*words)
                 assert done.returncode == 0, done.stderr
@@ -77,6 +78,7 @@ def test_a_config_that_does_not_fit_the_checkpoint_is_refused_by_every_command(c
         ("predict", run, tmp_path / "photos" / "cat" / "0.png"),
         ("export", run, tmp_path / "net.stablehlo"),
         ("convert", run, tmp_path / "net.safetensors"),
+        ("summary", run),
         ("train", "--workdir", run),
     ):
         done = alexnet(*words)
