@@ -30,18 +30,19 @@ class OneLayer(AlexNet):
         return self._apply(self.layer, images, train)
 
 
-def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task, Contender]]:
-    """Each operation on normally distributed inputs, with dropout as in training: ``forward`` and ``gradient``.
+def layer_contenders(config: TrainConfig, params: PyTree, batch_stats: PyTree) -> Iterator[tuple[Task, Contender]]:
+    """Each operation on normally distributed inputs, as in training: ``forward`` and ``gradient``.
 
     Args:
         config: the net, its batch size and its dtype.
         params: its parameters.
+        batch_stats: its running statistics.
     """
     summary, batch_size = summarize_model(config.model), config.batch_size
     rng = np.random.default_rng(0)
     shape = summary.input_shape
     for layer, row in zip(config.model.layers(), summary.rows, strict=True):
-        apply = _layer_function(config, layer)
+        apply = _layer_function(config, layer, batch_stats)
         reads_images = row is summary.rows[0]
         own = {row.name: params[row.name]} if row.name in params else {}
         inputs = jnp.asarray(rng.standard_normal((batch_size, *shape), np.float32), config.dtype)
@@ -55,11 +56,13 @@ def layer_contenders(config: TrainConfig, params: PyTree) -> Iterator[tuple[Task
         shape = row.shape
 
 
-def _layer_function(config: TrainConfig, layer: Layer) -> Any:
+def _layer_function(config: TrainConfig, layer: Layer, batch_stats: PyTree) -> Any:
     net = OneLayer(config.model, dtype=config.dtype, layer=layer)
+    own = {layer.name: batch_stats[layer.name]} if layer.name in batch_stats else {}
 
     def apply(params: PyTree, inputs: jax.Array) -> Any:
-        return net.apply({"params": params}, inputs, train=True, rngs={"dropout": jax.random.key(2)})
+        variables, rngs = {"params": params, "batch_stats": own}, {"dropout": jax.random.key(2)}
+        return net.apply(variables, inputs, train=True, rngs=rngs, mutable=["batch_stats"])[0]
 
     return apply
 

@@ -72,6 +72,7 @@ class OwnNet:
         batch: stored images, uint8, and labels.
         crops: centred float images at the size of the crop, for ``forward`` and ``gradient``.
         params: the initial weights.
+        batch_stats: the initial running statistics.
     """
 
     def __init__(self, config: TrainConfig, devices: int) -> None:
@@ -84,7 +85,7 @@ class OwnNet:
         self._layout = choose_layout(config, devices)
         self._net = AlexNet(config.model, dtype=config.dtype)
         state = jax.jit(partial(create_train_state, config))(jax.random.key(0))
-        self.params = state.params
+        self.params, self.batch_stats = state.params, state.batch_stats
         self._state = self._layout.place(state)
 
     def contenders(self) -> dict[str, Contender]:
@@ -100,10 +101,11 @@ class OwnNet:
 
     def logits(self, params: PyTree, crops: jax.Array) -> Any:
         """The logits at test time."""
-        return self._net.apply({"params": params}, crops, train=False)
+        return self._net.apply({"params": params, "batch_stats": self.batch_stats}, crops, train=False)
 
     def _loss(self, params: PyTree, crops: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
-        logits: Any = self._net.apply({"params": params}, crops, train=True, rngs={"dropout": key})
+        variables, rngs = {"params": params, "batch_stats": self.batch_stats}, {"dropout": key}
+        logits, _ = self._net.apply(variables, crops, train=True, rngs=rngs, mutable=["batch_stats"])
         return cross_entropy(logits, labels).mean()
 
     def _train(self) -> float:

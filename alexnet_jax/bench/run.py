@@ -49,7 +49,7 @@ def run_bench(
         peers = [_start(stack, name, net, on_progress) for name in against]
         contenders = _net_contenders(net, peers) | matmul_contenders(config.dtype)
         if layers:
-            contenders |= dict(layer_contenders(config, net.params))
+            contenders |= dict(layer_contenders(config, net.params, net.batch_stats))
         timings = alternate(contenders, repeats, on_progress)
     versions = {peer.name: peer.about for peer in peers}
     return Report(machine, config.batch_size, config.dtype, devices, compile_seconds, versions, timings)

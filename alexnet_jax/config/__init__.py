@@ -6,6 +6,7 @@ the command line are generated from these classes: a field and its flag have the
 
 from alexnet_jax.config.layers import (
     AveragePool,
+    BatchNorm,
     ConvConfig,
     DenseConfig,
     Dropout,
@@ -22,6 +23,7 @@ from alexnet_jax.config.schedule import ScheduleConfig
 __all__ = [
     "AugmentConfig",
     "AveragePool",
+    "BatchNorm",
     "ConvConfig",
     "DataConfig",
     "DenseConfig",

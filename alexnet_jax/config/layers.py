@@ -16,7 +16,9 @@ from alexnet_jax.config.checks import (
 from alexnet_jax.config.types import check_types
 from alexnet_jax.config.windows import Rounding
 
-Operation = Literal["relu", "tanh", "local_response_norm", "spatial_response_norm", "max_pool", "average_pool"]
+Operation = Literal[
+    "relu", "tanh", "local_response_norm", "spatial_response_norm", "batch_norm", "max_pool", "average_pool"
+]
 """An operation that can follow a convolution."""
 
 Uniform = Literal["pytorch", "xavier"]
@@ -69,6 +71,8 @@ class ConvConfig:
         check_types(self, section)
         check_positive(self, "features", "kernel_size", "stride", "groups", "kernel_stddev", section=section)
         check_not_negative(self, "padding", section=section)
+        remedy = "use batch_norm at most once after a convolution"
+        check(self.then.count("batch_norm") <= 1, f"{section}then", self.then, remedy)
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,26 @@ class SpatialResponseNorm:
     def __post_init__(self) -> None:
         check_types(self, self.section)
         _check_response_norm(self)
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation without scale and shift: ``(a - mean) / sqrt(variance + epsilon)`` (arXiv 1502.03167).
+
+    Mean and variance are those of a channel, over all images and pixels of a batch in training, and otherwise their
+    moving averages.
+    """
+
+    section: ClassVar[str] = "model.batch_norm."
+
+    epsilon: float = 1e-4
+    """The constant that is added to the variance."""
+    decay: float = 0.9
+    """Decay of the moving averages, which each training step updates."""
+
+    def __post_init__(self) -> None:
+        check_positive(self, "epsilon")
+        check_fraction(self, "decay")
 
 
 def _check_pool(config: Any) -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from alexnet_jax.config.checks import check, check_finite, check_positive, make_lists_tuples
 from alexnet_jax.config.layers import (
     AveragePool,
+    BatchNorm,
     ConvConfig,
     DenseConfig,
     Dropout,
@@ -25,6 +26,7 @@ _OUTPUT_NAMES: dict[Operation, str] = {
     "tanh": "tanh",
     "local_response_norm": "norm",
     "spatial_response_norm": "rnorm",
+    "batch_norm": "bn",
     "max_pool": "pool",
     "average_pool": "pool",
 }
@@ -64,6 +66,7 @@ class ModelConfig:
     """Number of parts that each layer's channels can be split into, one per device."""
     local_response_norm: LocalResponseNorm = field(default_factory=LocalResponseNorm)
     spatial_response_norm: SpatialResponseNorm = field(default_factory=SpatialResponseNorm)
+    batch_norm: BatchNorm = field(default_factory=BatchNorm)
     max_pool: MaxPool = field(default_factory=MaxPool)
     average_pool: AveragePool = field(default_factory=AveragePool)
     dropout: Dropout = field(default_factory=Dropout)
@@ -111,7 +114,8 @@ class ModelConfig:
         for number, conv in enumerate(self.convs, start=1):
             yield Layer(f"conv{number}", "conv", conv, reads_all_towers=conv.groups == 1 and number > 1)
             for operation in conv.then:
-                yield Layer(f"{_OUTPUT_NAMES[operation]}{number}", operation)
+                # batch normalisation has the number of the layer that reads it, as in NVIDIA's Caffe
+                yield Layer(f"{_OUTPUT_NAMES[operation]}{number + (operation == 'batch_norm')}", operation)
         for number, dense in enumerate(self.dense, start=len(self.convs) + 1):
             dropout = Layer(f"drop{number}", "dropout")
             if self.dropout.place == "before":
@@ -134,6 +138,11 @@ class ModelConfig:
     def layer_names(self) -> tuple[str, ...]:
         """The names of the layers that have parameters, in order."""
         return tuple(layer.name for layer in self.layers() if layer.config is not None)
+
+    @property
+    def batch_norm_names(self) -> tuple[str, ...]:
+        """The names of the batch normalisations, which have running statistics, in order."""
+        return tuple(layer.name for layer in self.layers() if layer.operation == "batch_norm")
 
     def image_sizes(self) -> Iterator[tuple[str, int]]:
         """The name and the side in pixels of the output of each convolution and each pooling, in order."""

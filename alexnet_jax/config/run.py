@@ -97,6 +97,8 @@ class AugmentConfig:
     the authors' code does."""
     divide_by_stddev: bool = False
     """Divide by the standard deviation of each channel."""
+    pixel_scale: float = 1.0
+    """Factor of the pixels, after the mean is subtracted: 1/256 in NVIDIA's recipes for large batches."""
     statistics: Literal["measured", "imagenet"] = "measured"
     """measured: the mean and the standard deviation of the training set. imagenet: the constants of torchvision's
     recipes, means of 0.485, 0.456 and 0.406 and standard deviations of 0.229, 0.224 and 0.225 of pixels in 0..1."""
@@ -115,7 +117,7 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         check_types(self, self.section)
         check_not_negative(self, "pca_colour_noise")
-        check_positive(self, "images_per_crop", "pca_colour_noise_until", "pca_colour_noise_divisor")
+        check_positive(self, "images_per_crop", "pixel_scale", "pca_colour_noise_until", "pca_colour_noise_divisor")
         remedy = "use 'same', because augment.random_crop is 'resize'"
         check(self.random_crop != "resize" or self.mean_crop == "same", "augment.mean_crop", self.mean_crop, remedy)
         if self.statistics == "imagenet":

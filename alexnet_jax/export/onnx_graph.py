@@ -25,7 +25,12 @@ _OPSET, _IR_VERSION = 13, 7
 
 def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, ...]) -> onnx.ModelProto:
     """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all intermediate values."""
-    graph = _Graph(config.model, to_channels_first(state.inference_params, config.model, is_bgr=False))
+    variables = state.inference_variables
+    graph = _Graph(
+        config.model,
+        to_channels_first(variables["params"], config.model, is_bgr=False),
+        variables["batch_stats"],
+    )
     x = graph.crop("images", config, state)
     for layer in config.model.layers():
         x = graph.layer(layer, x)
@@ -44,9 +49,15 @@ def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, .
 class _Graph:
     """Builds the graph. Methods add nodes that read the value named ``x`` and return the name of their output."""
 
-    def __init__(self, model: ModelConfig, layers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    def __init__(
+        self,
+        model: ModelConfig,
+        layers: Mapping[str, Mapping[str, np.ndarray]],
+        batch_stats: Mapping[str, Mapping[str, np.ndarray]],
+    ) -> None:
         self.model = model
         self.layers = layers
+        self.batch_stats = batch_stats
         self.size = model.image_size  # side in pixels of the output of the last node
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -76,6 +87,9 @@ class _Graph:
         )
         if config.augment.divide_by_stddev:
             x = self.node("Div", "scaled", x, self.constant("stddev", state.statistics.colour_stddev))
+        if config.augment.pixel_scale != 1:
+            factor = self.constant("pixel_scale", np.float32(config.augment.pixel_scale))
+            x = self.node("Mul", "rescaled", x, factor)
         return self.node("Transpose", "channels_first", x, perm=[0, 3, 1, 2])
 
     def layer(self, layer: Layer, x: str) -> str:
@@ -95,6 +109,8 @@ class _Graph:
                 return self.local_response_norm(layer.name, x)
             case "spatial_response_norm":
                 return self.spatial_response_norm(layer.name, x)
+            case "batch_norm":
+                return self.batch_norm(layer.name, x)
             case "max_pool":
                 pool = self.model.max_pool
                 return self.node("MaxPool", layer.name, x, **self.windows(pool.size, pool.stride, 0, pool.rounding))
@@ -145,6 +161,13 @@ class _Graph:
         base = self.node("Add", f"{name}/base", base, self.constant(f"{name}/k", np.float32(norm.k)))
         power = self.node("Pow", f"{name}/power", base, self.constant(f"{name}/beta", np.float32(norm.beta)))
         return self.node("Div", name, x, power)
+
+    def batch_norm(self, name: str, x: str) -> str:
+        """Batch normalisation by the running statistics."""
+        mean, variance = (np.asarray(self.batch_stats[name][kind]) for kind in ("mean", "var"))
+        arrays = {"scale": np.ones_like(mean), "shift": np.zeros_like(mean), "mean": mean, "variance": variance}
+        inputs = [self.constant(f"{name}/{kind}", array) for kind, array in arrays.items()]
+        return self.node("BatchNormalization", name, x, *inputs, epsilon=self.model.batch_norm.epsilon)
 
     def local(self, name: str, conv: ConvConfig, x: str) -> str:
         """A locally connected layer, as a matrix product for each position, because ONNX has no such operator."""

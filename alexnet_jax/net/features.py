@@ -19,6 +19,7 @@ def features(
     images: Float[Array | np.ndarray, "batch size size channels"],
     config: ModelConfig,
     names: Sequence[str],
+    batch_stats: PyTree | None = None,
 ) -> dict[str, Float[Array, "batch ..."]]:
     """The outputs of layers at test time, without dropout. A pure function, compiled once for each choice of layers.
 
@@ -29,20 +30,28 @@ def features(
         images: preprocessed images (``preprocess``), whose side is ``config.image_size``.
         config: the net, such as ``load_run(path).config.model``.
         names: the layers: ``conv1``, ``relu1``, ``norm1``, ``pool1``, ..., ``fc8``. ``config.layers()`` lists them.
+        batch_stats: the running statistics of a net with batch normalisation, such as ``load_run(path).batch_stats``.
 
     Returns:
         An array for each name: (batch, height, width, channels), or (batch, units) for the dense layers and what
         follows them. ``fc8``, the classifier of an eight-layer net, holds the logits.
 
     Raises:
-        UsageError: the net has no layer of that name, or the images have a wrong shape or dtype.
+        UsageError: the net has no layer of that name, ``batch_stats`` is missing, or the images have a wrong shape or
+            dtype.
     """
     _check_preprocessed(images, config)
     known = [layer.name for layer in config.layers()]
     for name in names:
         if name not in known:
             raise unknown_name("layer", name, known)
-    outputs = _features(params, images, config, tuple(names))
+    batch_stats = batch_stats or {}
+    for name in config.batch_norm_names:
+        if name not in batch_stats:
+            raise UsageError(
+                f"batch_stats has no {name}: pass the running statistics, such as load_run(path).batch_stats"
+            )
+    outputs = _features(params, batch_stats, images, config, tuple(names))
     return {name: outputs[name] for name in names}  # jit sorts the keys
 
 
@@ -55,6 +64,9 @@ def _check_preprocessed(images: Array | np.ndarray, config: ModelConfig) -> None
 
 
 @partial(jax.jit, static_argnames=("config", "names"))
-def _features(params: PyTree, images: Array, config: ModelConfig, names: tuple[str, ...]) -> dict[str, Array]:
-    _, state = AlexNet(config).apply({"params": params}, images, train=False, mutable="intermediates")
+def _features(
+    params: PyTree, batch_stats: PyTree, images: Array, config: ModelConfig, names: tuple[str, ...]
+) -> dict[str, Array]:
+    variables = {"params": params, "batch_stats": batch_stats}
+    _, state = AlexNet(config).apply(variables, images, train=False, mutable="intermediates")
     return {name: state["intermediates"][name] for name in names}

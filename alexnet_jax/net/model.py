@@ -27,6 +27,11 @@ class AlexNet(nn.Module):
     ``apply({"params": params}, images, train=False)`` returns logits. ``train=True`` applies dropout and needs
     ``rngs={"dropout": key}``.
 
+    A net with batch normalisation also has the collection ``batch_stats``: ``bn2`` and so on, each with the running
+    ``mean`` and ``var`` of its channels, which start at 0 and 1. ``apply({"params": params, "batch_stats": stats},
+    images)`` normalises by them. ``train=True`` normalises by the statistics of ``images``, needs
+    ``mutable=["batch_stats"]``, and also returns the new running statistics.
+
     With ``mutable="intermediates"``, ``apply`` also returns the output of every layer by name: ``conv1``, ``relu1``,
     ``norm1``, ``pool1``, ..., ``fc6``, ``relu6``, ``drop6``, ..., ``fc8``. ``config.layers()`` lists them.
 
@@ -56,7 +61,7 @@ class AlexNet(nn.Module):
 
         Args:
             images: preprocessed float images (``preprocess``), RGB.
-            train: whether to apply dropout.
+            train: whether to apply dropout, and to normalise by the statistics of the batch.
         """
         x = images.astype(self.dtype)
         for layer in self.config.layers():
@@ -84,6 +89,8 @@ class AlexNet(nn.Module):
                     return self._local_response_norm(x)
                 case "spatial_response_norm":
                     return layers.spatial_response_norm(x, config=self.config.spatial_response_norm)
+                case "batch_norm":
+                    return self._batch_norm(layer, x, train)
                 case "max_pool":
                     return backends.run(layers.max_pool, x, config=self.config.max_pool)
                 case "average_pool":
@@ -138,6 +145,24 @@ class AlexNet(nn.Module):
         if norm.across_towers:
             return layers.local_response_norm_across_devices(x, config=norm, tower_axis=self.tower_axis)
         return backends.run(layers.local_response_norm, x, config=norm, towers=1)
+
+    def _batch_norm(self, layer: Layer, x: Array, train: bool) -> Array:
+        """In float32. A device that holds one tower holds all values of its channels."""
+        norm, shape = self.config.batch_norm, x.shape[-1:]
+        values = x.astype(jnp.float32)
+        running = self.variable(
+            "batch_stats",
+            layer.name,
+            lambda: {"mean": jnp.zeros(shape, jnp.float32), "var": jnp.ones(shape, jnp.float32)},
+        )
+        statistics = running.value
+        if train:
+            statistics = layers.channel_statistics(values)
+            if not self.is_initializing():
+                running.value = jax.tree.map(
+                    lambda old, new: norm.decay * old + (1 - norm.decay) * new, running.value, statistics
+                )
+        return layers.batch_norm(values, statistics["mean"], statistics["var"], config=norm).astype(self.dtype)
 
     def _dropout(self, x: Array, train: bool) -> Array:
         dropout = self.config.dropout

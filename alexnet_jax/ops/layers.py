@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from alexnet_jax.config import AveragePool, ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
+from alexnet_jax.config import AveragePool, BatchNorm, ConvConfig, LocalResponseNorm, MaxPool, SpatialResponseNorm
 from alexnet_jax.config.windows import window_count, window_padding
 
 Images = Float[Array, "batch height width channels"]
@@ -140,6 +140,33 @@ def spatial_response_norm(images: Images, *, config: SpatialResponseNorm) -> Ima
     sums = window_sum(squares(images), (1, config.size, config.size, 1))
     base = config.k + config.alpha / config.size**2 * sums
     return images * inverse_power(base, config.beta).astype(images.dtype)
+
+
+def channel_statistics(images: Images) -> dict[str, Float[Array, " channels"]]:
+    """The ``mean`` and the variance ``var`` of each channel, over all images and pixels.
+
+    The variance is the mean of the squared deviations, also in moving averages. There, cuDNN and PyTorch multiply it by
+    m / (m - 1) for m values. At a batch of 1,024 images this exceeds 1 by less than 1e-5.
+    """
+    axes = tuple(range(images.ndim - 1))
+    mean = images.mean(axes)
+    deviations = images - mean.reshape(1, 1, 1, -1)
+    return {"mean": mean, "var": (deviations * deviations).mean(axes)}
+
+
+def batch_norm(
+    images: Images, mean: Float[Array, " channels"], variance: Float[Array, " channels"], *, config: BatchNorm
+) -> Images:
+    """Batch normalisation without scale and shift (arXiv 1502.03167, algorithm 1).
+
+    Args:
+        images: the activations.
+        mean: the mean of each channel.
+        variance: the variance of each channel.
+        config: the constant that is added to the variance.
+    """
+    scale = lax.rsqrt(variance + config.epsilon)
+    return (images - mean.reshape(1, 1, 1, -1)) * scale.reshape(1, 1, 1, -1)
 
 
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:

@@ -27,7 +27,8 @@ _TRIES = 10
 def preprocess(images: Shaped[Array | np.ndarray, "..."], statistics: Statistics, config: TrainConfig) -> Crops:
     """Prepares stored images for the net, exactly as evaluation does.
 
-    Takes the centre crop, subtracts the mean and, if the config requires it, divides by the standard deviation.
+    Takes the centre crop and subtracts the mean. If the config requires it, divides by the standard deviation, and
+    multiplies by ``augment.pixel_scale``.
 
     Args:
         images: uint8 RGB images, square or not. A mean image needs images of its own size, ``config.data.image_size``.
@@ -105,7 +106,7 @@ def training_crops(
     if config.pca_colour_noise > 0:
         noise = _pca_colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
         crops = jnp.where(is_noisy, (crops + noise) / config.pca_colour_noise_divisor, crops)
-    return _divide_by_stddev(crops, statistics, config)
+    return _scale(crops, statistics, config)
 
 
 def center_crop(images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
@@ -148,7 +149,7 @@ def _view(
 ) -> Crops:
     offsets, flipped = jnp.broadcast_to(jnp.array(offset), (images.shape[0], 2)), jnp.full(images.shape[0], flip)
     crops = _centred_crops(images, offsets, flipped, statistics, config, size)
-    return _divide_by_stddev(crops, statistics, config)
+    return _scale(crops, statistics, config)
 
 
 def _centred_crops(
@@ -205,10 +206,10 @@ def _resized_crops(images: StoredImages, boxes: Float[Array, "batch 4"], statist
     return jax.vmap(resize)(images, boxes)
 
 
-def _divide_by_stddev(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:
-    if not config.divide_by_stddev:
-        return crops
-    return crops / statistics.colour_stddev.reshape(1, 1, 1, -1)
+def _scale(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops:
+    if config.divide_by_stddev:
+        crops = crops / statistics.colour_stddev.reshape(1, 1, 1, -1)
+    return crops if config.pixel_scale == 1 else crops * config.pixel_scale
 
 
 def _pca_colour_noise(

@@ -16,8 +16,8 @@ from alexnet_jax.training.state import TrainState
 def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
     """Applies ``split`` to the arrays that are split over the towers, and ``replicate`` to the others.
 
-    Parameters and their average are split, and so are the arrays of the optimizer's state whose path ends in that of a
-    parameter of the same shape. Others, such as a counter of steps, are replicated.
+    Parameters, running statistics and their average are split, and so are the arrays of the optimizer's state whose
+    path ends in that of a parameter of the same shape. Others, such as a counter of steps, are replicated.
 
     Args:
         state: the state.
@@ -32,16 +32,17 @@ def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: 
                 return split(path[start].key, leaf)
         return replicate(leaf)
 
-    def map_params(params: PyTree) -> PyTree:
-        return {layer: jax.tree.map(partial(split, layer), arrays) for layer, arrays in params.items()}
+    def map_layers(tree: PyTree) -> PyTree:
+        return {layer: jax.tree.map(partial(split, layer), arrays) for layer, arrays in tree.items()}
 
     return TrainState(
         step=replicate(state.step),
-        params=map_params(state.params),
+        params=map_layers(state.params),
         opt_state=jax.tree_util.tree_map_with_path(map_opt_state, state.opt_state),
         plateau=jax.tree.map(replicate, state.plateau),
         statistics=jax.tree.map(replicate, state.statistics),
-        average=None if state.average is None else map_params(state.average),
+        average=None if state.average is None else map_layers(state.average),
+        batch_stats=map_layers(state.batch_stats),
     )
 
 

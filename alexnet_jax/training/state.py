@@ -27,7 +27,10 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: the state of the optimizer (``make_optimizer``), the velocities of ``params``.
         plateau: the state of the learning-rate rule "plateau".
         statistics: the mean and colour statistics of the data set. They are not trained.
-        average: the moving average of ``params``, or None if the run keeps none.
+        average: the moving average of ``params`` and ``batch_stats``, in one tree by layer, or None if the run keeps
+            none.
+        batch_stats: ``{layer: {"mean", "var"}}``, float32, the running statistics of batch normalisation. Empty for a
+            net without it.
     """
 
     step: Int[Array, ""]
@@ -36,15 +39,25 @@ class TrainState(flax.struct.PyTreeNode):
     plateau: Plateau
     statistics: Statistics
     average: PyTree | None = None
+    batch_stats: PyTree = flax.struct.field(default_factory=dict)
 
     @property
     def inference_params(self) -> PyTree:
         """The parameters for everything but training: ``average``, or ``params`` if the run keeps no average."""
-        return self.params if self.average is None else self.average
+        return self.inference_variables["params"]
 
-    def with_params(self, params: PyTree) -> TrainState:
-        """The state with other parameters, at which the average starts again."""
-        return self.replace(params=params, average=None if self.average is None else jax.tree.map(jnp.copy, params))
+    @property
+    def inference_variables(self) -> dict[str, PyTree]:
+        """The collections ``params`` and ``batch_stats`` of ``AlexNet`` for everything but training."""
+        variables = {"params": self.params, "batch_stats": self.batch_stats}
+        if self.average is None:
+            return variables
+        return {name: {layer: self.average[layer] for layer in layers} for name, layers in variables.items()}
+
+    def with_variables(self, params: PyTree, batch_stats: PyTree) -> TrainState:
+        """The state with other parameters and running statistics, at which the average starts again."""
+        average = None if self.average is None else jax.tree.map(jnp.copy, params | batch_stats)
+        return self.replace(params=params, batch_stats=batch_stats, average=average)
 
 
 def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Statistics | None = None) -> TrainState:
@@ -63,14 +76,16 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
     """
     model = config.model
     images = jnp.zeros((1, model.image_size, model.image_size, model.channels), jnp.float32)
-    params = AlexNet(model).init(key, images)["params"]
+    variables = AlexNet(model).init(key, images)
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=make_optimizer(config.optimizer).init(params),
         plateau=Plateau.start(),
         statistics=published_statistics(model.channels) if statistics is None else statistics,
-        average=None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params),
+        average=None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params | batch_stats),
+        batch_stats=batch_stats,
     )
 
 

@@ -39,7 +39,8 @@ def loss_fn(
     """The loss of a batch in training, with dropout and random crops.
 
     The loss is the mean cross-entropy with the labels or, under label smoothing e, (1 - e) times it plus e times the
-    cross-entropy with a uniform distribution. Frozen layers get a gradient of zero.
+    cross-entropy with a uniform distribution. Frozen layers get a gradient of zero. Batch normalisation uses the
+    statistics of the batch.
 
     Args:
         params: the parameters, which replace those of ``state``.
@@ -53,6 +54,14 @@ def loss_fn(
         The loss in nats, and the metrics ``loss`` (nats, without label smoothing), ``top1_error`` and ``top5_error``
         (fractions) and ``count``.
     """
+    loss, (metrics, _) = _loss_and_batch_stats(params, state, batch, key, config=config, tower_axis=tower_axis)
+    return loss, metrics
+
+
+def _loss_and_batch_stats(
+    params: PyTree, state: TrainState, batch: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None
+) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
+    """``loss_fn``, with the running statistics after the batch."""
     stored, labels = images_and_labels(batch)
     check_stored_images(stored, state.statistics, config)
     check_labels(labels, len(stored))
@@ -63,12 +72,14 @@ def loss_fn(
         stored, augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
     )
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
-    logits: Array = net.apply({"params": params | frozen}, images, train=True, rngs={"dropout": dropout_key})  # type: ignore[assignment]
-    metrics = summarize(logits, labels)
+    variables = {"params": params | frozen, "batch_stats": state.batch_stats}
+    rngs, mutable = {"dropout": dropout_key}, ["batch_stats"]
+    logits, changed = net.apply(variables, images, train=True, rngs=rngs, mutable=mutable)
+    metrics, batch_stats = summarize(logits, labels), changed.get("batch_stats", {})
     if config.label_smoothing == 0:
-        return metrics["loss"], metrics
+        return metrics["loss"], (metrics, batch_stats)
     uniform = uniform_cross_entropy(logits, labels)
-    return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, metrics
+    return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, (metrics, batch_stats)
 
 
 def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
@@ -94,23 +105,25 @@ def train_step(
         ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``.
     """
 
-    def gradients_of(batch: Batch, key: PRNGKeyArray) -> tuple[PyTree, Metrics]:
-        def local_loss(params: PyTree) -> tuple[Float[Array, ""], Metrics]:
-            loss, metrics = loss_fn(params, state, batch, key, config=config, tower_axis=tower_axis)
+    def gradients_of(batch: Batch, key: PRNGKeyArray) -> tuple[PyTree, tuple[Metrics, PyTree]]:
+        def local_loss(params: PyTree) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
+            loss, others = _loss_and_batch_stats(params, state, batch, key, config=config, tower_axis=tower_axis)
             # The transpose of a gather sums the gradients of the losses of all devices.
-            return loss if tower_axis is None else loss / lax.axis_size(tower_axis), metrics
+            return loss if tower_axis is None else loss / lax.axis_size(tower_axis), others
 
         return jax.grad(local_loss, has_aux=True)(state.params)
 
-    gradients, metrics = accumulate(gradients_of, batch, key, config.micro_batches)
+    gradients, (metrics, batch_stats) = accumulate(gradients_of, batch, key, config.micro_batches)
     rates = learning_rates(state.step, state.plateau, config)
     optimizer = make_optimizer(config.optimizer, tower_axis)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rates=rates)
     params = optax.apply_updates(state.params, updates)
     average, decay = state.average, config.optimizer.ema_decay
     if decay is not None:
-        average = update_average(average, params, state.step + 1, decay)
-    state = state.replace(step=state.step + 1, params=params, opt_state=opt_state, average=average)
+        average = update_average(average, params | batch_stats, state.step + 1, decay)
+    state = state.replace(
+        step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state, average=average
+    )
     return state, metrics | {"learning_rate": rates.kernel}
 
 
@@ -149,7 +162,7 @@ def logits_step(
 
 def _test_logits(state: TrainState, crops: Array, config: TrainConfig, tower_axis: str | None) -> Array:
     net = AlexNet(config.model, tower_axis, dtype=config.dtype)
-    return net.apply({"params": state.inference_params}, crops, train=False)  # type: ignore[return-value]
+    return net.apply(state.inference_variables, crops, train=False)  # type: ignore[return-value]
 
 
 def predict_step(
@@ -194,7 +207,7 @@ def eval_step(
     views: Views = "center",
     tower_axis: str | None = None,
 ) -> Metrics:
-    """The errors on a batch, without dropout.
+    """The errors on a batch, without dropout and with the running statistics of batch normalisation.
 
     Args:
         state: provides the parameters and the statistics.

@@ -30,6 +30,7 @@ from alexnet_jax.variants.cifar10 import (
     cifar10_conv_tanh,
 )
 from alexnet_jax.variants.programs import (
+    alexnet_bn,
     caffe_alexnet,
     caffenet,
     d2l,
@@ -53,6 +54,7 @@ _ALL: tuple[Callable[[], ModelConfig], ...] = (
     one_weird_trick,
     caffe_alexnet,
     caffenet,
+    alexnet_bn,
     torchvision,
     single_tower,
     single_tower_227,

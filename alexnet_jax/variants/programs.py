@@ -45,6 +45,27 @@ def caffenet() -> ModelConfig:
     return _caffe(bias=1.0, then=("relu", "max_pool", "local_response_norm"))
 
 
+def alexnet_bn() -> ModelConfig:
+    """NVIDIA's alexnet_bn for large batches (borisgin/nvcaffe-0.16, models/alexnet_bn/train_val2_fp16.prototxt).
+
+    ``caffe_alexnet`` with batch normalisation before conv2 to conv5, without scale and shift, in place of local
+    response normalisation. The biases of the convolutions and of fc8 start at 0.01.
+
+    There, the moving averages start as the statistics of the first batch, and here at mean 0 and variance 1, whose
+    weight falls below 1e-4 within 90 steps.
+    """
+    caffe = caffe_alexnet()
+    thens: tuple[tuple[Operation, ...], ...] = (
+        ("relu", "max_pool", "batch_norm"),
+        ("relu", "max_pool", "batch_norm"),
+        ("relu", "batch_norm"),
+        ("relu", "batch_norm"),
+        ("relu", "max_pool"),
+    )
+    convs = tuple(replace(conv, bias=0.01, then=then) for conv, then in zip(caffe.convs, thens, strict=True))
+    return replace(caffe, convs=convs, head_bias=0.01)
+
+
 def _pytorch(features: tuple[int, int, int, int, int], image_size: int = 224, padding: int = 2) -> ModelConfig:
     """One tower as in torchvision: no normalisation, dropout before fc6 and fc7, PyTorch's initial weights."""
     first, second, *rest = features

@@ -17,6 +17,8 @@ from alexnet_jax.training.state import TrainState, create_train_state
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights
 
+_NORMALISATION = ("augment.mean", "augment.divide_by_stddev", "augment.pixel_scale")
+
 
 def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
     """``config`` with the net, the stored images and the normalisation of pixels of ``weights``."""
@@ -26,6 +28,7 @@ def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
         mean=source.augment.mean,
         mean_crop=source.augment.mean_crop,
         divide_by_stddev=source.augment.divide_by_stddev,
+        pixel_scale=source.augment.pixel_scale,
     )
     data = replace(config.data, image_size=source.data.image_size, resize=source.data.resize)
     return replace(config, model=source.model, data=data, augment=augment)
@@ -34,7 +37,7 @@ def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
 def start_from(
     weights: Weights, state: TrainState, config: TrainConfig, say: Callable[[str], None] = lambda line: None
 ) -> TrainState:
-    """A new train state with the parameters of ``weights``.
+    """A new train state with the parameters and running statistics of ``weights``.
 
     Args:
         weights: where the parameters come from.
@@ -50,9 +53,9 @@ def start_from(
     before, after = weights.config.model.classes, config.model.classes
     if before == after:
         say(f"starts from {config.init}")
-        return state.with_params(weights.params)
+        return state.with_variables(weights.params, weights.batch_stats)
     say(f"starts from {config.init}, with a new {head}: {after} classes, not {before}")
-    return state.with_params(weights.params | {head: state.params[head]})
+    return state.with_variables(weights.params | {head: state.params[head]}, weights.batch_stats)
 
 
 def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:
@@ -75,7 +78,7 @@ def _check_same_net(weights: Weights, config: TrainConfig) -> None:
     theirs = replace(weights.config, model=replace(weights.config.model, classes=config.model.classes))
     for old, new in ((theirs.model, config.model), (theirs.augment, config.augment)):
         for name, before, after in differences(old, new, old.section):
-            if old.section == "model." or name in ("augment.mean", "augment.divide_by_stddev"):
+            if old.section == "model." or name in _NORMALISATION:
                 raise UsageError(f"{name} is {after!r}: use {before!r}, as {config.init} has it")
     size = weights.config.data.image_size
     if config.augment.mean == "image" and config.data.image_size != size:

@@ -125,4 +125,7 @@ def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Wei
     state = Checkpoints(run.checkpoints, warn).restore(abstract_train_state(config), first=best)
     if state is None:
         raise AlexNetError(f"{root}: has no checkpoint yet; train for longer")
-    return Weights(config, state.inference_params, state.statistics, run.read_classes(), int(state.step))
+    variables = state.inference_variables
+    return Weights(
+        config, statistics=state.statistics, class_names=run.read_classes(), step=int(state.step), **variables
+    )

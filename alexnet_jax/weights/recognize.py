@@ -41,6 +41,8 @@ def recognize_shapes(layers: Layers, prefers: Callable[[ModelConfig], bool] = la
     fitting = {}
     for name in VARIANTS:
         config = variant(name)
+        if config.batch_norm_names:  # the running statistics are not among ``layers``
+            continue
         if list(layer_shapes(config)) == list(shapes):
             config = replace(config, classes=len(layers[config.dense_names[-1]]["bias"]))
             if layer_shapes(config) == shapes:

@@ -1,7 +1,7 @@
 """Safetensors files: this project's format, and torchvision's names in the same container.
 
-This project's format has every parameter as ``LAYER/KIND`` and the pixel statistics as ``statistics/NAME``, all
-float32. Its metadata has the config as JSON, the class names and the step.
+This project's format has every parameter and running statistic as ``LAYER/KIND`` and the pixel statistics as
+``statistics/NAME``, all float32. Its metadata has the config as JSON, the class names and the step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from alexnet_jax.config.serialize import config_from_json, config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.state import TrainState, abstract_train_state
 from alexnet_jax.weights.torchvision import state_dict, weights_from_state_dict
 from alexnet_jax.weights.weights import Weights
 
@@ -60,8 +60,8 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
     Args:
         weights: the trained net.
         path: the file, which must not exist. Its directory is created.
-        file_format: ``alexnet_jax`` keeps the config, the parameters, the pixel statistics and the class names.
-            ``torchvision`` keeps only the parameters, with the names and shapes of its state dict.
+        file_format: ``alexnet_jax`` keeps the config, the parameters, the running statistics, the pixel statistics and
+            the class names. ``torchvision`` keeps only the parameters, with the names and shapes of its state dict.
 
     Raises:
         UsageError: the name does not end in ``.safetensors``, or the file exists.
@@ -94,7 +94,7 @@ def _to_own_format(weights: Weights) -> tuple[dict[str, np.ndarray], dict[str, s
         "class_names": json.dumps(weights.class_names),
         "step": str(weights.step),
     }
-    leaves = jax.tree_util.tree_leaves_with_path(_saved_tree(weights.params, weights.statistics))
+    leaves = jax.tree_util.tree_leaves_with_path(_saved_tree(weights))
     return {_array_name(path): np.asarray(leaf) for path, leaf in leaves}, metadata
 
 
@@ -106,7 +106,7 @@ def _from_own_format(metadata: dict[str, str], arrays: dict[str, np.ndarray]) ->
     except (KeyError, ValueError, TypeError) as error:
         raise _damaged(f"its metadata cannot be read ({first_line(error)})") from error
     form = abstract_train_state(config)
-    saved_form = _saved_tree(form.params, form.statistics)
+    saved_form = _saved_tree(form)
     expected = {_array_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(saved_form)}
     for name, shape in expected.items():
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != np.float32:
@@ -115,19 +115,22 @@ def _from_own_format(metadata: dict[str, str], arrays: dict[str, np.ndarray]) ->
     if unexpected:
         raise _damaged(f"{unexpected[0]} is not an array of its net")
     tree = jax.tree_util.tree_map_with_path(lambda path, _: arrays[_array_name(path)], saved_form)
-    return Weights(config, tree["params"], Statistics(**tree["statistics"]), class_names, step)
+    statistics = Statistics(**tree["statistics"])
+    return Weights(config, tree["params"], statistics, class_names, step, tree["batch_stats"])
 
 
 def _damaged(problem: str) -> AlexNetError:
     return AlexNetError(f"damaged: {problem}; convert it again from its source")
 
 
-def _saved_tree(params: PyTree, statistics: Statistics) -> PyTree:
+def _saved_tree(net: Weights | TrainState) -> PyTree:
+    statistics = net.statistics
     return {
-        "params": params,
+        "params": net.params,
+        "batch_stats": net.batch_stats,
         "statistics": {"mean": statistics.mean, "colour_covariance": statistics.colour_covariance},
     }
 
 
 def _array_name(path: tuple[object, ...]) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/").removeprefix("params/")
+    return jax.tree_util.keystr(path, simple=True, separator="/").removeprefix("params/").removeprefix("batch_stats/")

@@ -52,13 +52,18 @@ def state_dict(params: PyTree, config: ModelConfig) -> dict[str, np.ndarray]:
     """The parameters by torchvision's names, in PyTorch's memory format.
 
     Raises:
-        UsageError: a layer is locally connected, or a dense layer has groups. PyTorch has no such layers.
+        UsageError: a layer is locally connected, or a dense layer has groups: PyTorch has no such layers. Or the net
+            has batch normalisation, which torchvision's alexnet does not have.
     """
     for layer in config.layers():
         if isinstance(layer.config, ConvConfig) and not layer.config.shared_kernel:
-            raise UsageError(f"{layer.name} is locally connected: PyTorch has no such layer, use --format safetensors")
+            raise UsageError(f"{layer.name} is locally connected: PyTorch has no such layer, use --format alexnet_jax")
         if isinstance(layer.config, DenseConfig) and layer.config.groups > 1:
-            raise UsageError(f"{layer.name} has groups: PyTorch has no such dense layer, use --format safetensors")
+            raise UsageError(f"{layer.name} has groups: PyTorch has no such dense layer, use --format alexnet_jax")
+        if layer.operation == "batch_norm":
+            raise UsageError(
+                f"{layer.name} is batch normalisation: torchvision's alexnet has none, use --format alexnet_jax"
+            )
     layers, names = to_channels_first(params, config, is_bgr=False), torchvision_names(config)
     return {f"{names[layer]}.{kind}": layers[layer][ours] for layer in layers for kind, ours in _KINDS.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 
 from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.data.synsets import synset_names
+from alexnet_jax.errors import UsageError
 from alexnet_jax.preprocessing.statistics import Statistics
 from alexnet_jax.presets import stored_size
 from alexnet_jax.training.schedule import Plateau
@@ -28,6 +29,8 @@ class Weights:
         statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
         class_names: the names of the classes in the order of the logits; empty if they are not known.
         step: the number of training steps behind it; 0 if it is not known.
+        batch_stats: the running statistics of batch normalisation: ``bn2`` and so on, each with ``mean`` and ``var``.
+            Empty for a net without it.
     """
 
     config: TrainConfig
@@ -35,6 +38,7 @@ class Weights:
     statistics: Statistics
     class_names: tuple[str, ...] = ()
     step: int = 0
+    batch_stats: PyTree = field(default_factory=dict)
 
     def state(self) -> TrainState:
         """A train state for evaluation. It has no optimizer state."""
@@ -44,6 +48,7 @@ class Weights:
             opt_state=(),
             plateau=Plateau.start(),
             statistics=self.statistics,
+            batch_stats=self.batch_stats,
         )
 
 
@@ -62,7 +67,12 @@ def weights_of_another_program(
 
     Raises:
         AlexNetError: a layer is missing or has another shape.
+        UsageError: the net has batch normalisation.
     """
+    if model.batch_norm_names:
+        raise UsageError(
+            "its net has batch normalisation, whose running statistics are read from safetensors files only"
+        )
     mean = np.asarray(statistics.mean)
     has_mean_image = mean.ndim == 3
     config = replace(

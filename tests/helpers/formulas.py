@@ -65,6 +65,28 @@ def spatial_response_norm(images, size, k, alpha, beta):
     return result
 
 
+def batch_norm(images, mean, variance, epsilon):
+    """(a - mean) / sqrt(variance + epsilon), with one mean and one variance for each channel."""
+    result = np.zeros_like(images)
+    for channel in range(images.shape[-1]):
+        result[..., channel] = (images[..., channel] - mean[channel]) / math.sqrt(variance[channel] + epsilon)
+    return result
+
+
+def batch_norm_gradient(images, gradient, epsilon):
+    """The gradient of the images, from that of their normalisation by their own statistics, over m values a channel.
+
+    s (g - sum(g) / m - n sum(g n) / m), where n is the normalised image and s is 1 / sqrt(variance + epsilon).
+    """
+    result = np.zeros_like(images)
+    for channel in range(images.shape[-1]):
+        values, slope = images[..., channel], gradient[..., channel]
+        scale = 1 / math.sqrt(((values - values.mean()) ** 2).mean() + epsilon)
+        normalised = (values - values.mean()) * scale
+        result[..., channel] = scale * (slope - slope.mean() - normalised * (slope * normalised).mean())
+    return result
+
+
 def max_pool(images, size, stride, rounding):
     """Maximum over each window, cut off at the edge."""
     return _pool(images, size, stride, rounding, np.max)

@@ -28,6 +28,7 @@ QUICK = {
     "paper",
     "original",
     "caffe_alexnet",
+    "alexnet_bn",
     "torchvision",
     "cifar10_11pct",
     "cifar10_18pct",

@@ -12,7 +12,7 @@ from alexnet_jax.training.steps import train_step
 from tests.helpers.nets import tiny_config
 
 
-@pytest.mark.parametrize("name", ["paper", "original"])
+@pytest.mark.parametrize("name", ["paper", "original", "alexnet_bn"])
 def test_every_layer_of_a_training_step_has_its_name(name):
     config = tiny_config(name)
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -25,6 +25,7 @@ NO_RNORM = cite(
     UNUSED, spatial_response_norm__size=5, spatial_response_norm__k=1.0, spatial_response_norm__alpha=0.001,
     spatial_response_norm__beta=0.75,
 )  # fmt: skip
+NO_BATCH_NORM = cite(UNUSED, batch_norm__epsilon=1e-4, batch_norm__decay=0.9)
 NO_AVERAGE = cite(UNUSED, average_pool__size=3, average_pool__stride=2, average_pool__rounding="up")
 
 
@@ -65,7 +66,7 @@ PAPER: Table = {
     ),
     **cite("section 3.4", max_pool__size=3, max_pool__stride=2),
     **cite("section 4.2", dropout__rate=0.5, dropout__place="after", dropout__scaled_in="test"),
-    **NO_RNORM, **NO_AVERAGE, **UNIFORM, **plain(5, 2),
+    **NO_RNORM, **NO_AVERAGE, **NO_BATCH_NORM, **UNIFORM, **plain(5, 2),
 }  # fmt: skip
 
 L145 = "layers-145.cfg and layer-params-145.cfg"
@@ -149,8 +150,17 @@ CAFFE_ALEXNET: Table = {
     "dropout.scaled_in": ("training", "dropout_layer.cpp: scale_ in the train phase"),
     "channels": (3, "colour photos of ILSVRC-2012"),
     "towers": (2, OURS + "one tower for each of Caffe's groups"),
-    **NO_RNORM, **NO_AVERAGE, **UNIFORM, **plain(5, 2),
+    **NO_RNORM, **NO_AVERAGE, **NO_BATCH_NORM, **UNIFORM, **plain(5, 2),
 }  # fmt: skip
+NVIDIA_BN = "borisgin/nvcaffe-0.16, models/alexnet_bn/train_val2_fp16.prototxt"
+RPB, RB = ("relu", "max_pool", "batch_norm"), ("relu", "batch_norm")
+ALEXNET_BN: Table = as_in(CAFFE_ALEXNET, NVIDIA_BN) | NO_LRN | cite(
+    NVIDIA_BN, convs__then=(RPB, RPB, RB, RB, RP), convs__bias=(0.01,) * 5, head_bias=0.01, batch_norm__epsilon=1e-4,
+    batch_norm__decay=0.9, dense__kernel_stddev=(0.005, 0.005), dense__bias=(0.1, 0.1),
+)  # fmt: skip
+ALEXNET_BN |= cite(
+    UNUSED, local_response_norm__k=1.0, local_response_norm__divide_alpha=True, local_response_norm__across_towers=True
+)
 CAFFENET: Table = CAFFE_ALEXNET | cite(
     "BVLC/caffe, models/bvlc_reference_caffenet/train_val.prototxt", convs__then=(RPN, RPN, R, R, RP),
     convs__bias=(0.0, 1.0, 0.0, 1.0, 1.0), dense__bias=(1.0, 1.0),
@@ -174,7 +184,7 @@ TORCHVISION: Table = {
     ),
     **cite(UNUSED, convs__bias=(0.0,) * 5, dense__bias=(0.0, 0.0), head_bias=0.0),
     "towers": (1, VISION),
-    **NO_LRN, **NO_RNORM, **NO_AVERAGE, **plain(5, 2),
+    **NO_LRN, **NO_RNORM, **NO_AVERAGE, **NO_BATCH_NORM, **plain(5, 2),
 }  # fmt: skip
 POST_004 = "the post AlexNet网络的Pytorch实现, lines 17 to 41 of its code"
 SINGLE_TOWER: Table = as_in(TORCHVISION, POST_004) | cite(
@@ -224,7 +234,7 @@ CIFAR10_13PCT: Table = {
     "convs.uniform": PYTORCH4,
     "head_truncate": (False, PLAIN),
     **cite(UNUSED, dropout__rate=0.5, dropout__place="after", dropout__scaled_in="test"),
-    **NO_LRN, **NO_RNORM, **NO_AVERAGE, **NO_DENSE,
+    **NO_LRN, **NO_RNORM, **NO_AVERAGE, **NO_BATCH_NORM, **NO_DENSE,
 }  # fmt: skip
 L11 = "cuda-convnet r541 and cuda-convnet2, layers-*-11pct.cfg and layer-params-*-11pct.cfg"
 CIFAR10_11PCT: Table = as_in(CIFAR10_13PCT, L11) | {
@@ -267,7 +277,7 @@ CIFAR10_18PCT: Table = {
     "convs.uniform": (("pytorch",) * 3, UNUSED + " (normal initial weights)"),
     "head_truncate": (False, PLAIN),
     **cite(UNUSED, dropout__rate=0.5, dropout__place="after", dropout__scaled_in="test"),
-    **NO_LRN, **NO_DENSE,
+    **NO_LRN, **NO_BATCH_NORM, **NO_DENSE,
 }  # fmt: skip
 
 STAND_IN = OURS + "the net of Figure 1 is not published; cifar10_13pct with convolutions"
@@ -300,6 +310,7 @@ NETS: dict[str, Table] = {
     "one_weird_trick": ONE_WEIRD_TRICK,
     "caffe_alexnet": CAFFE_ALEXNET,
     "caffenet": CAFFENET,
+    "alexnet_bn": ALEXNET_BN,
     "torchvision": TORCHVISION,
     "single_tower": SINGLE_TOWER,
     "single_tower_227": SINGLE_TOWER_227,

@@ -39,6 +39,7 @@ NO_LAYERS: Table = cite(
 MEASURED: Table = cite(
     "section 2, the mean over the training set", augment__mean="image", augment__statistics="measured"
 ) | cite(OURS + "the source does not divide", augment__divide_by_stddev=False)
+RUNNING |= cite(OURS + "the source does not scale pixels", augment__pixel_scale=1.0)
 
 IMAGENET: Table = RUNNING | {
     **cite("section 2, ILSVRC-2012", data__train_examples=1_281_167, data__test_split="validation"),

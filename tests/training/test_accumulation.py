@@ -12,13 +12,15 @@ def gradients_of(batch, key):
     """The mean image of a batch as the gradient of one parameter, and a random number as that of another."""
     gradients = {"mean": batch["image"].mean(axis=0), "noise": jax.random.uniform(key)}
     count = jnp.float32(len(batch["label"]))
-    return gradients, {"loss": batch["label"].astype(jnp.float32).mean(), "count": count}
+    statistics = {"bn2": {"mean": batch["label"][:1].astype(jnp.float32)}}
+    return gradients, ({"loss": batch["label"].astype(jnp.float32).mean(), "count": count}, statistics)
 
 
 def test_parts_are_averaged_and_counts_added():
-    gradients, metrics = accumulate(gradients_of, BATCH, KEY, 3)
+    gradients, (metrics, statistics) = accumulate(gradients_of, BATCH, KEY, 3)
     np.testing.assert_allclose(gradients["mean"], BATCH["image"].mean(axis=0))
     assert (float(metrics["loss"]), float(metrics["count"])) == (2.5, 6)
+    np.testing.assert_array_equal(statistics["bn2"]["mean"], [2.0])  # the mean of 0, 2 and 4
 
 
 def test_each_part_has_another_key():
@@ -37,7 +39,7 @@ def test_only_one_part_is_in_memory_at_a_time():
 
     def gradients_of(batch, key):
         weights = jnp.ones((2, 4096), jnp.float32)
-        return jax.grad(lambda weights: jnp.tanh(jnp.tanh(batch["image"] @ weights)).mean())(weights), {}
+        return jax.grad(lambda weights: jnp.tanh(jnp.tanh(batch["image"] @ weights)).mean())(weights), ({}, {})
 
     batch = {"image": jnp.ones((512, 2), jnp.float32)}
     run = jax.jit(accumulate, static_argnums=(0, 3))

@@ -254,5 +254,5 @@ def test_the_average_follows_the_parameters_and_is_what_evaluation_uses(state, b
 
 def test_other_parameters_start_the_average_again(state):
     other = jax.tree.map(jnp.zeros_like, state.params)
-    assert state.with_params(other).average is None
-    assert_same(state.replace(average=state.params).with_params(other).average, other)
+    assert state.with_variables(other, {}).average is None
+    assert_same(state.replace(average=state.params).with_variables(other, {}).average, other)
