@@ -11,12 +11,14 @@ from rich.console import Console
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.training.loop import train
 from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.variants import variant
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import picture, write_imagenet
 from tests.helpers.nets import tiny_model
 
 RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
 NETS = {"imagenet_paper": "paper", "imagenet_original": "original", "imagenet_caffe": "caffe_alexnet"}
+NETS |= {name: "alexnet_bn" for name in RECIPES if preset(name).model == variant("alexnet_bn")}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,7 @@ def miniature(name, data_dir):
         augment=augment,
         schedule=schedule,
         batch_size=6,
+        micro_batches=1 if config.micro_batches == 1 else 2,
         epochs=2,
         log_every=1,
     )

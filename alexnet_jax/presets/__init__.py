@@ -22,6 +22,12 @@ from alexnet_jax.presets.imagenet import (
     imagenet_shili8,
     imagenet_torchvision,
 )
+from alexnet_jax.presets.large_batch import (
+    imagenet_alexnet_bn,
+    imagenet_large_batch_8k,
+    imagenet_large_batch_16k,
+    imagenet_large_batch_32k,
+)
 from alexnet_jax.presets.own import cifar10, imagenet_modern, photos, quickstart
 
 
@@ -45,6 +51,10 @@ _ALL: tuple[Callable[[], TrainConfig], ...] = (
     imagenet_one_weird_trick,
     imagenet_caffe,
     imagenet_nvcaffe,
+    imagenet_alexnet_bn,
+    imagenet_large_batch_8k,
+    imagenet_large_batch_16k,
+    imagenet_large_batch_32k,
     imagenet_torchvision,
     imagenet_shili8,
     imagenet_modern,

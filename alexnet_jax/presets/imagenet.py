@@ -27,7 +27,7 @@ from alexnet_jax.variants.authors import (
 )
 from alexnet_jax.variants.programs import caffe_alexnet, shili8, torchvision
 
-_IMAGENET = DataConfig(dataset="imagenet2012_256", image_size=256, test_split="validation", train_examples=1_281_167)
+IMAGENET = DataConfig(dataset="imagenet2012_256", image_size=256, test_split="validation", train_examples=1_281_167)
 
 
 def imagenet_paper() -> TrainConfig:
@@ -45,7 +45,7 @@ def imagenet_paper() -> TrainConfig:
     """
     return TrainConfig(
         model=paper(),
-        data=replace(_IMAGENET, validation_split="validation"),
+        data=replace(IMAGENET, validation_split="validation"),
         augment=AugmentConfig(pca_colour_noise_scale="eigenvalue"),
     )
 
@@ -78,7 +78,7 @@ def _layer_file(
     """
     return TrainConfig(
         model=model,
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(
             images_per_crop=32,
             mean_crop="center",
@@ -133,7 +133,7 @@ def imagenet_one_weird_trick() -> TrainConfig:
     epochs = 90
     return TrainConfig(
         model=one_weird_trick(),
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(mean_crop="center", pca_colour_noise_divisor=1.1),
         optimizer=OptimizerConfig(bias_learning_rate=0.02),
         schedule=ScheduleConfig(
@@ -162,7 +162,7 @@ def imagenet_caffe() -> TrainConfig:
     steps_per_epoch = 1_281_167 // 256
     return TrainConfig(
         model=caffe_alexnet(),
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(pca_colour_noise=0.0),
         optimizer=OptimizerConfig(bias_learning_rate=0.02),
         schedule=ScheduleConfig(
@@ -192,7 +192,7 @@ def imagenet_nvcaffe() -> TrainConfig:
     steps_per_epoch = 1_281_167 // 1024
     return TrainConfig(
         model=caffe_alexnet(),
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(pca_colour_noise=0.0),
         optimizer=OptimizerConfig(learning_rate=0.02, bias_decay=0.0005),
         schedule=ScheduleConfig(rule="polynomial", power=2.0, decay_epochs=125_000 / steps_per_epoch, final_rate=5e-6),
@@ -212,7 +212,7 @@ def imagenet_torchvision() -> TrainConfig:
     """
     return TrainConfig(
         model=torchvision(),
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(
             random_crop="resize",
             mean="channel",
@@ -235,7 +235,7 @@ def imagenet_shili8() -> TrainConfig:
     """
     return TrainConfig(
         model=shili8(),
-        data=_IMAGENET,
+        data=IMAGENET,
         augment=AugmentConfig(
             random_crop="center",
             horizontal_flip=False,

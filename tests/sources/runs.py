@@ -155,6 +155,46 @@ NVCAFFE: Table = CAFFE | {
     **cite(UNUSED, schedule__factor=0.1, schedule__epochs=()),
 }  # fmt: skip
 
+ALEXNET_BN_FILES = "borisgin/nvcaffe-0.16, models/alexnet_bn, "
+
+
+def alexnet_bn(files: str, batch: int, steps: int, rate: float, epochs: tuple[int, str]) -> Table:
+    source = ALEXNET_BN_FILES + files
+    return NVCAFFE | {
+        **cite(
+            source, batch_size=batch, optimizer__learning_rate=rate, optimizer__momentum=0.9,
+            optimizer__weight_decay=0.0005, schedule__rule="polynomial", schedule__power=2.0,
+            schedule__decay_epochs=steps / (1_281_167 // batch), schedule__final_rate=0.0,
+        ),
+        **cite(source + ": mean_file, scale and mirror", augment__mean="image", augment__pixel_scale=1 / 256,
+               augment__horizontal_flip=True),
+        **cite(
+            source + ", layers without lr_mult and decay_mult", optimizer__bias_learning_rate=None,
+            optimizer__bias_decay=0.0005,
+        ),
+        "epochs": epochs,
+    }  # fmt: skip
+
+
+def large_batch(solver: str, batch: int, steps: int, rate: float, warm_up: int, epochs: tuple[int, str]) -> Table:
+    files = f"{solver} and train_val2_fp16.prototxt"
+    return alexnet_bn(files, batch, steps, rate, epochs) | {
+        **cite(
+            ALEXNET_BN_FILES + solver + ", rampup_lr and rampup_interval", schedule__warm_up_rate=1.0,
+            schedule__warm_up_epochs=warm_up / (1_281_167 // batch),
+        ),
+        "schedule.warm_up": ("quadratic", "src/caffe/solvers/sgd_solver.cpp, GetLearningRate: alpha * alpha"),
+        **cite(
+            ALEXNET_BN_FILES + solver + ", local_lr_auto and local_gw_ratio", optimizer__rule="lars",
+            optimizer__lars_trust=0.001,
+        ),
+        "dtype": ("bfloat16", OURS + "the source has FLOAT16, default_forward_type"),
+        "micro_batches": (batch // 1024, OURS + "1,024 images on each of 8 GPUs; the script says -gpu=all"),
+    }  # fmt: skip
+
+
+HUNDRED = (100, "max_iter, with the comment 100 epochs")
+
 REFERENCE = "pytorch/vision, references/classification, train.py and presets.py, --model alexnet --lr 1e-2"
 CONSTANTS: Table = cite(
     "mean 0.485, 0.456, 0.406 and std 0.229, 0.224, 0.225", augment__mean="channel", augment__statistics="imagenet",
@@ -267,6 +307,29 @@ RUNS: dict[str, tuple[ModelConfig, Table]] = {
     "imagenet_one_weird_trick": (variant("one_weird_trick"), ONE_WEIRD_TRICK),
     "imagenet_caffe": (variant("caffe_alexnet"), CAFFE),
     "imagenet_nvcaffe": (variant("caffe_alexnet"), NVCAFFE),
+    "imagenet_alexnet_bn": (
+        variant("alexnet_bn"),
+        alexnet_bn("solver.prototxt and train_val2.prototxt", 512, 250_000, 0.08, HUNDRED),
+    ),
+    "imagenet_large_batch_8k": (
+        variant("alexnet_bn"),
+        large_batch("solver_8K.prototxt", 8192, 15_600, 10, 600, HUNDRED),
+    ),
+    "imagenet_large_batch_16k": (
+        variant("alexnet_bn"),
+        large_batch("solver_16k.prototxt", 16_384, 7_800, 24, 400, HUNDRED),
+    ),
+    "imagenet_large_batch_32k": (
+        variant("alexnet_bn"),
+        large_batch(
+            "solver_32k.prototxt",
+            32_768,
+            4_000,
+            32,
+            400,
+            (103, OURS + "the whole epochs that hold max_iter 4000"),
+        ),
+    ),
     "imagenet_torchvision": (variant("torchvision"), TORCHVISION),
     "imagenet_shili8": (variant("shili8"), SHILI8),
     "imagenet_modern": (variant("torchvision"), MODERN),
