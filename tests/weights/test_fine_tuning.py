@@ -57,6 +57,7 @@ def test_the_classifier_is_new_for_other_classes(trained, config):
     [
         ({"model": tiny_model("caffe_alexnet")}, r"model\..* is .*: use .*, as net.safetensors has it"),
         ({"augment": {"divide_by_stddev": True}}, r"augment\.divide_by_stddev is True: use False, as net.safetensors"),
+        ({"augment": {"pixel_scale": 0.5}}, r"augment\.pixel_scale is 0.5: use 1.0, as net.safetensors"),
         ({"data": {"image_size": 80}}, r"data\.image_size is 80: use 72, the size of net.safetensors's mean image"),
     ],
 )

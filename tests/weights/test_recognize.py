@@ -35,7 +35,13 @@ def test_nets_with_unique_shapes_are_recognised_with_any_number_of_classes(name)
     assert recognize_shapes(zeros(name, 6)) == dataclasses.replace(variant(name), classes=6)
 
 
-@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(UNIQUE_SHAPES)))
+def test_a_net_with_batch_normalisation_is_not_recognised_by_its_kernels():
+    with pytest.raises(UsageError, match="its shapes fit") as error:
+        recognize_shapes(zeros("alexnet_bn"))
+    assert "alexnet_bn" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(VARIANTS) - set(UNIQUE_SHAPES) - {"alexnet_bn"}))
 def test_shapes_that_several_nets_share_are_refused(name):
     with pytest.raises(UsageError, match=rf"its shapes fit .*{name}.*: pass --variant to choose one"):
         recognize_shapes(zeros(name))

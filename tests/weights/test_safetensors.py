@@ -6,13 +6,18 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.safetensors import write_weights
+from alexnet_jax.weights.weights import Weights
+from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES
 from tests.helpers.trees import assert_same
 
@@ -26,6 +31,21 @@ def test_own_format_round_trip_keeps_everything(trained, tmp_path):
     assert (again.class_names, again.step) == (("tench", "goldfish"), 17)
     assert_same(again.params, trained.params)
     assert_same(again.statistics, trained.statistics)
+
+
+def test_own_format_keeps_the_statistics_of_batch_normalisation(tmp_path):
+    config, rng = tiny_config("alexnet_bn"), np.random.default_rng(0)
+    state = jax.tree.map(lambda leaf: rng.random(leaf.shape).astype(leaf.dtype), abstract_train_state(config))
+    weights = Weights(config, state.params, state.statistics, batch_stats=state.batch_stats)
+    path = tmp_path / "net.safetensors"
+    write_weights(weights, path)
+    assert_same(read_weights(path).state().inference_variables, state.inference_variables)
+    arrays = load_file(path)
+    assert arrays.pop("bn3/mean").shape == (16,)
+    with safe_open(path, framework="numpy") as file:
+        save_file(arrays, tmp_path / "changed.safetensors", file.metadata())
+    with pytest.raises(AlexNetError, match=r"damaged: bn3/mean is missing, or is not float32 \(16,\)"):
+        read_weights(tmp_path / "changed.safetensors")
 
 
 def test_own_format_leaves_out_the_data_directory(trained, tmp_path):

@@ -51,7 +51,10 @@ def test_the_names_of_modules_tell_nets_with_the_same_shapes_apart(name):
     assert weights_from_state_dict(state, None).config.model == model
 
 
-@pytest.mark.parametrize(("name", "message"), [("cifar10_13pct", "conv3 is locally"), ("layer_file_150", "fc6 has g")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("cifar10_13pct", "conv3 is locally"), ("layer_file_150", "fc6 has g"), ("alexnet_bn", "bn2 is batch norm")],
+)
 def test_layers_that_pytorch_does_not_have_are_refused(name, message):
     with pytest.raises(UsageError, match=message):
         state_dict({}, variant(name))
