@@ -185,6 +185,9 @@ def predict_step(
 
     Returns:
         float32 (batch, classes), in nats.
+
+    Raises:
+        UsageError: ``images`` have another shape or dtype, or ``views`` has another value.
     """
     check_stored_images(images, state.statistics, config)
     if views not in get_args(Views):
@@ -219,6 +222,9 @@ def eval_step(
 
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and the ``count`` of examples.
+
+    Raises:
+        UsageError: the images or labels have another shape or dtype, or ``views`` has another value.
     """
     images, labels = images_and_labels(batch)
     scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
