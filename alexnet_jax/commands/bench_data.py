@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import tempfile
 import warnings
@@ -16,6 +17,7 @@ from rich.table import Table
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig
+from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command_with_packages
 
@@ -52,8 +54,7 @@ class BenchDataArguments:
 
     def __post_init__(self) -> None:
         for name in ("image_size", "batch_size", "seconds", "images"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"--{name} is {getattr(self, name)}: use a number above 0")
+            check(0 < getattr(self, name) < math.inf, f"--{name}", getattr(self, name), "use a number above 0")
         check_json_path(self.json)
         if self.images < self.batch_size:
             raise UsageError(f"--images is {self.images}: use at least the --batch_size of {self.batch_size}")

@@ -18,13 +18,17 @@ JsonPath = Annotated[str | None, tyro.conf.arg(metavar="PATH|-")]
 
 
 def check_json_path(path: str | None) -> None:
-    """Checks that the directory of the JSON file exists, before a command starts its work.
+    """Checks that the JSON file can be made, before a command starts its work.
 
     Raises:
-        UsageError: the directory of ``path`` does not exist.
+        UsageError: the directory of ``path`` does not exist, or ``path`` is a directory.
     """
-    if path not in (None, STDOUT) and not Path(path).parent.is_dir():
+    if path is None or path == STDOUT:
+        return
+    if not Path(path).parent.is_dir():
         raise UsageError(f"--json is {path}: there is no directory {Path(path).parent}")
+    if Path(path).is_dir():
+        raise UsageError(f"--json is {path}: is a directory; name a file")
 
 
 def write_json(value: Any, path: str | None) -> bool:

@@ -78,7 +78,7 @@ class _Problems:
     count = 0
 
     def report(self, message: object) -> None:
-        print(f"alexnet: error: {message}", file=sys.stderr)
+        print(f"alexnet: error: {' '.join(str(message).split())}", file=sys.stderr)
         self.count += 1
 
 

@@ -24,11 +24,12 @@ class HarmError(Exception):
 
 
 def one_line(done: Process) -> str:
-    """The error of a command that failed as it should: with status 1 or 2, and one line."""
-    lines = done.stderr.splitlines()
-    if done.returncode not in (1, 2) or len(lines) != 1 or not lines[0].startswith("alexnet: error: "):
+    """The error of a command that failed as it should: with status 1 or 2, and one line, perhaps after warnings."""
+    *warnings, error = done.stderr.splitlines() or [""]
+    is_wrong = "Traceback" in done.stderr or any("error" in line for line in warnings)
+    if done.returncode not in (1, 2) or is_wrong or not error.startswith("alexnet: error: "):
         raise HarmError(f"{done.arguments[0]} ended with status {done.returncode} and printed:\n{done.stderr}")
-    return lines[0].removeprefix("alexnet: error: ")
+    return error.removeprefix("alexnet: error: ")
 
 
 def wait_for_a_moment(scene: Scene, process: Process, chance: random.Random) -> None:
