@@ -26,7 +26,7 @@ class HarmError(Exception):
 def one_line(done: Process) -> str:
     """The error of a command that failed as it should: with status 1 or 2, and one line, perhaps after warnings."""
     *warnings, error = done.stderr.splitlines() or [""]
-    is_wrong = "Traceback" in done.stderr or any("error" in line for line in warnings)
+    is_wrong = "Traceback" in done.stderr or any(line.startswith("alexnet: error") for line in warnings)
     if done.returncode not in (1, 2) or is_wrong or not error.startswith("alexnet: error: "):
         raise HarmError(f"{done.arguments[0]} ended with status {done.returncode} and printed:\n{done.stderr}")
     return error.removeprefix("alexnet: error: ")

@@ -24,10 +24,15 @@ STEPS = TRAIN // BATCH * EPOCHS
 _CONFIG = {
     "model": {
         "convs": [
-            {"features": 8, "kernel_size": 5, "padding": 2, "then": ["relu", "max_pool", "local_response_norm"]},
-            {"features": 8, "kernel_size": 3, "padding": 1, "groups": 2, "then": ["relu", "max_pool"]},
+            {
+                "features": 8,
+                "kernel_size": 5,
+                "padding": 2,
+                "kernel_stddev": 0.1,
+                "then": ["relu", "max_pool", "local_response_norm"],
+            },
         ],
-        "dense": [{"features": 16}],
+        "dense": [{"features": 16, "kernel_stddev": 0.1}],
         "image_size": 14,
     },
     "data": {"image_size": 16},
