@@ -68,10 +68,12 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.bench.peers import check_peer
     from alexnet_jax.bench.run import run_bench
     from alexnet_jax.bench.tables import layers_table, machine_table, steps_table
+    from alexnet_jax.training.parallel import choose_layout
 
     for name in parsed.against:
         check_peer(name, parsed.dtype)
     config = bench_config(model, parsed.batch_size, parsed.dtype)
+    choose_layout(config, parsed.devices)  # refuses a wrong number of devices before the work begins
     with _progress() as doing:
         report = run_bench(config, parsed.devices, parsed.repeats, parsed.layers, parsed.against, doing)
     if write_json(report.as_json() | {"variant": parsed.variant}, parsed.json):

@@ -51,7 +51,7 @@ def decode_image(
         UnreadableImageError: it is not an image, or it is damaged.
     """
     try:
-        content = encoded if isinstance(encoded, bytes) else encoded.read_bytes()
+        content = encoded if isinstance(encoded, bytes) else _read(encoded)
         pixels = _decode_plain_jpeg(content) if channels == 3 else None
         if pixels is not None:
             return fit_pixels(pixels, size, channels, resize)
@@ -63,6 +63,12 @@ def decode_image(
         where = "a record of the data set" if isinstance(encoded, bytes) else str(encoded)
         raise UnreadableImageError(where, _reason(error)) from error
     return _fit(image, size, channels, resize)
+
+
+def _read(file: Path) -> bytes:
+    if file.is_fifo() or file.is_char_device():  # reading might never end
+        raise ValueError("not a regular file")
+    return file.read_bytes()
 
 
 def _decode_plain_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"] | None:

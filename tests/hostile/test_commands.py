@@ -120,7 +120,7 @@ NAMES = [
     ("summary paper --json empty.json/out.json", "empty.json"),
 ]
 
-NUMBERS = [
+MANY_NUMBERS = [
     *(
         (f"train {FLAT} --{field} {value}", field)
         for field in ("batch_size", "epochs", "steps_per_dispatch", "evaluate_every", "checkpoint_every", "log_every")
@@ -132,6 +132,16 @@ NUMBERS = [
         for field in ("optimizer.learning_rate", "optimizer.momentum", "optimizer.weight_decay", "schedule.factor")
         for value in ("nan", "inf", "-inf", "-1", "x", "''")
     ),
+]
+"""These are slow, because each parses every option of ``train``."""
+
+NUMBERS = [
+    (f"train {FLAT} --batch_size 0", "batch_size"),
+    (f"train {FLAT} --batch_size 1.5", "batch_size"),
+    (f"train {FLAT} --epochs -1", "epochs"),
+    (f"train {FLAT} --log_every x", "log_every"),
+    (f"train {FLAT} --seed -1", "seed"),
+    (f"train {FLAT} --optimizer.weight_decay nan", "weight_decay"),
     (f"train {FLAT} --optimizer.learning_rate 0", "learning_rate"),
     (f"train {FLAT} --optimizer.momentum 1.5", "momentum"),
     (f"train {FLAT} --optimizer.frozen conv9", "conv9"),
@@ -158,7 +168,7 @@ NUMBERS = [
     (f"train {FLAT} --data.image_size 27", "image_size"),
     (f"train {FLAT} --data.image_size -32", "image_size"),
     (f"train {FLAT} --data.image_size 1e3", "image_size"),
-    (f"train {FLAT} --data.image_size 10000000", "image_size"),
+    (f"train {FLAT} --data.image_size 10000000", "memory"),
     (f"train {FLAT} --data.test_fraction 0", "test_fraction"),
     (f"train {FLAT} --data.test_fraction 1", "test_fraction"),
     (f"train {FLAT} --data.test_fraction nan", "test_fraction"),
@@ -266,10 +276,6 @@ RUNS += [
     ("train --workdir new --data.dataset photos --init empty.safetensors", "empty.safetensors"),
     ("train --workdir new --data.dataset photos --init photos", "photos"),
     ("train --workdir new --data.dataset photos --init run --variant small", "--variant"),
-    (
-        "train --workdir new --data.dataset photos --init net.safetensors --data.image_size 20 --batch_size 4",
-        "image_size",
-    ),
     ("train --workdir run --batch_size 8", "batch_size"),
     ("train --workdir run --preset quickstart", "run"),
     ("train --workdir run --data.dataset flat", "run"),
@@ -387,7 +393,11 @@ def no_work(monkeypatch):
     monkeypatch.setattr(run, "alternate", work)
 
 
-@pytest.mark.parametrize(("line", "named"), CASES, ids=[repr(line)[1:-1][:120] for line, _ in CASES])
+def cases(rows, *marks):
+    return [pytest.param(*row, id=repr(row[0])[1:-1][:120], marks=marks) for row in rows]
+
+
+@pytest.mark.parametrize(("line", "named"), [*cases(CASES), *cases(MANY_NUMBERS, pytest.mark.slow)])
 def test_a_wrong_command_prints_one_line_and_changes_nothing(place, line, named):
     before = contents(place)
     done = alexnet(*shlex.split(line), cwd=place)
