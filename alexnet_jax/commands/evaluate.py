@@ -15,7 +15,9 @@ from alexnet_jax.config import DataConfig, TrainConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 
 if TYPE_CHECKING:
-    from alexnet_jax.data.source import DataSet
+    from alexnet_jax.commands.trained import Trained
+    from alexnet_jax.data.folder import FolderSource
+    from alexnet_jax.data.source import DataSet, Source
 
 _OWN_SPLITS = ("test", "validation", "train")
 
@@ -35,6 +37,9 @@ class EvaluateArguments:
     some."""
     dataset: str | None = None
     """A data set other than the net's own, or the new place of its own, as in --data.dataset of `alexnet train`."""
+    real_labels: Path | None = None
+    """ReaL's real.json, for the validation images of ILSVRC-2012: an image counts as right if the net's best class is
+    one of its labels, and images without labels do not count."""
     data_dir: str | None = None
     """The directory of TFDS data sets, if they have moved since the run."""
     variant: str | None = None
@@ -52,44 +57,79 @@ def main(arguments: list[str]) -> int:
         raise UsageError("no net is named: name a run directory or a file of weights")
     check_json_path(parsed.json)
     from alexnet_jax.commands.trained import load_trained, naming
-    from alexnet_jax.data.dataset import open_dataset
+    from alexnet_jax.data.real_labels import Numbered, read_real_labels
     from alexnet_jax.data.source import Relabelled
-    from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
+    from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble, evaluate_label_sets
 
     nets = [load_trained(net, parsed.checkpoint, parsed.variant, parsed.devices) for net in parsed.nets]
     net = nets[0]
-    moved = _moved_data(parsed, net.config)
-    data = moved or open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
-    labels = net.labels_of(data.class_names, data.where)
+    real = None if parsed.real_labels is None else read_real_labels(parsed.real_labels)
+    source, class_names, where = _open_images(parsed, net, is_real=real is not None)
+    labels = net.labels_of(class_names, where)
     for path, other in zip(parsed.nets, nets, strict=True):
         other.check_images(net.config)
-        if other.labels_of(data.class_names, data.where) != labels:
+        if other.labels_of(class_names, where) != labels:
             raise UsageError(
                 f"{parsed.nets[0]} and {path} learned the classes in another order: evaluate them one by one"
             )
-    if parsed.dataset is None:
-        _warn_of_changes(parsed.nets, data)
-    source = data.test if parsed.dataset and not moved else getattr(data, parsed.split)
-    if source is None:
-        raise UsageError("--split is validation: this run held nothing out; use test or train")
-    source = Relabelled(source, labels)
+    placed = [(other.state, other.layout) for other in nets]
     with naming(*parsed.nets):
-        if len(nets) == 1:
-            errors = evaluate(net.state, net.layout, source, parsed.views)
+        if real is not None:
+            sets = [frozenset(labels[label] for label in one) for one in real]
+            errors = evaluate_label_sets(placed, Numbered(source, real), sets, parsed.views)
+        elif len(nets) == 1:
+            errors = evaluate(net.state, net.layout, Relabelled(source, labels), parsed.views)
         else:
-            errors = evaluate_ensemble([(other.state, other.layout) for other in nets], source, parsed.views)
-    if net.config.model.classes <= 5:
+            errors = evaluate_ensemble(placed, Relabelled(source, labels), parsed.views)
+    if net.config.model.classes <= 5 and real is None:
         del errors["top5_error"]  # always 0
     result = {
         "nets": [str(path) for path in parsed.nets],
         "steps": [int(other.state.step) for other in nets],
         "split": parsed.split,
         "views": parsed.views,
+        **({} if real is None else {"real_labels": str(parsed.real_labels)}),
         **errors,
     }
     if write_json(result, parsed.json):
         print(_describe(result))
     return 0
+
+
+def _open_images(parsed: EvaluateArguments, net: Trained, is_real: bool) -> tuple[Source, tuple[str, ...], Path]:
+    """The images to evaluate on, the names of the classes that their labels stand for, and where they are."""
+    from alexnet_jax.data.dataset import open_dataset
+    from alexnet_jax.data.synsets import synset_names
+
+    imagenet_names = tuple(synset_names().values())
+    moved = _moved_data(parsed, net.config)
+    numbered = None if moved or is_real else _numbered_images(parsed, net)
+    if numbered is not None:
+        return numbered, imagenet_names, numbered.root
+    data = moved or open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
+    if parsed.dataset is None:
+        _warn_of_changes(parsed.nets, data)
+    source = data.test if parsed.dataset and not moved else getattr(data, parsed.split)
+    if source is None:
+        raise UsageError("--split is validation: this run held nothing out; use test or train")
+    return source, imagenet_names if is_real else data.class_names, data.where
+
+
+def _numbered_images(parsed: EvaluateArguments, net: Trained) -> FolderSource | None:
+    """The images of a ``--dataset`` whose class folders are ImageNet's labels, as in ImageNet-V2, if it is one."""
+    from alexnet_jax.data.folder import is_image_folder, numbered_classes, open_numbered_folder
+    from alexnet_jax.data.synsets import synset_names
+
+    if parsed.dataset is None or not is_image_folder(parsed.dataset):
+        return None
+    root, known = Path(parsed.dataset).expanduser(), set(synset_names().values())
+    classes = numbered_classes(root)
+    if classes == 0 or (set(net.class_names) if net.class_names else known) != known:
+        return None
+    if classes > len(known):
+        raise UsageError(f"{root}: has a class folder {classes - 1}, but ImageNet's labels are 0 to {len(known) - 1}")
+    config = DataConfig(image_size=net.config.data.image_size, resize=net.config.data.resize)
+    return open_numbered_folder(root, config, net.config.model.channels)
 
 
 def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | None:
@@ -134,10 +174,11 @@ def _warn_of_changes(nets: tuple[Path, ...], data: DataSet) -> None:
 
 def _describe(result: dict[str, Any]) -> str:
     nets = f"step {result['steps'][0]:,}" if len(result["nets"]) == 1 else f"{len(result['nets'])} nets"
+    loss = f", loss {result['loss']:.4f}" if "loss" in result else " with ReaL labels"
     top5 = f", top-5 error {result['top5_error']:.2%}" if "top5_error" in result else ""
     return (
         f"{result['split']}, {result['views']}, {nets}, {result['count']:,} images\n"
-        f"top-1 error {result['top1_error']:.2%}{top5}, loss {result['loss']:.4f}"
+        f"top-1 error {result['top1_error']:.2%}{top5}{loss}"
     )
 
 

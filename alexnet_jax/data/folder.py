@@ -55,6 +55,10 @@ class FolderSource(Source):
         """The path relative to the folder of the split."""
         return self.files[index].relative_to(self.folder).as_posix()
 
+    def file_name(self, index: int) -> str:
+        """The name of the file."""
+        return self.files[index].name
+
     def stored_bytes(self) -> int:
         """The size of the files."""
         return sum(file.stat().st_size for file in self.files if file.exists())
@@ -99,6 +103,26 @@ def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
         return DataSet(rest, held_out, None, names, root, notes)
     train, test, *validation = sources
     return DataSet(train, test, validation[0] if validation else None, names, root, notes)
+
+
+def numbered_classes(root: Path) -> int:
+    """One more than the largest number among the class folders of ``root``, if all are numbers, as in ImageNet-V2.
+
+    Otherwise 0.
+    """
+    names = visible_folders(root)
+    is_numbered = all(name.isascii() and name.isdigit() and str(int(name)) == name for name in names)
+    return 1 + max(map(int, names), default=-1) if is_numbered else 0
+
+
+def open_numbered_folder(root: Path, config: DataConfig, channels: int) -> FolderSource:
+    """All images in class folders that are named by their labels: ``10`` is label 10, although it sorts before ``2``.
+
+    Raises:
+        AlexNetError: there are no images.
+    """
+    listing = _list_files(root, tuple(map(str, range(numbered_classes(root)))))
+    return _source(root, listing, config, channels)
 
 
 @dataclass(frozen=True)

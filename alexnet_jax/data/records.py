@@ -92,6 +92,13 @@ class Records:
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()
         return f"{self._name}: {len(self):,} records in files of {sum(sizes):,} bytes (layout {digest[:16]})"
 
+    def file_name(self, index: int) -> str | None:
+        """The ``file_name`` of a record, or None if the data set has no such feature."""
+        if "file_name" not in self._features:
+            return None
+        (name,) = self._parse(self._serialized[index]).features.feature["file_name"].bytes_list.value
+        return name.decode()
+
     def __len__(self) -> int:
         return len(self._serialized)
 

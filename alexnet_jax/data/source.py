@@ -37,6 +37,10 @@ class Source(ABC):
     def name(self, index: int) -> str:
         """A name that identifies the example at ``index`` for a user."""
 
+    def file_name(self, index: int) -> str | None:
+        """The name of the image file of the example at ``index``, without folders, or None if it is not known."""
+        return None
+
     def entries(self) -> list[tuple[str, int]] | None:
         """The path of each example in the data set and its label, or None if the examples are not files."""
         return None
@@ -71,6 +75,10 @@ class Part(Source):
     def name(self, index: int) -> str:
         """As in ``source``."""
         return self.source.name(int(self.indices[index]))
+
+    def file_name(self, index: int) -> str | None:
+        """As in ``source``."""
+        return self.source.file_name(int(self.indices[index]))
 
     def entries(self) -> list[tuple[str, int]] | None:
         """As in ``source``."""
@@ -113,6 +121,10 @@ class Relabelled(Source):
     def name(self, index: int) -> str:
         """As in ``source``."""
         return self.source.name(index)
+
+    def file_name(self, index: int) -> str | None:
+        """As in ``source``."""
+        return self.source.file_name(index)
 
     def __repr__(self) -> str:
         return f"Relabelled({self.source!r}, {self.labels})"

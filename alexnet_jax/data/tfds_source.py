@@ -63,6 +63,10 @@ class TfdsSource(Source):
         """The split and the index."""
         return f"{self.split} {index}"
 
+    def file_name(self, index: int) -> str | None:
+        """The record's ``file_name``, if the data set has one."""
+        return self.records.file_name(index)
+
     def stored_bytes(self) -> int:
         """About how many bytes the records take."""
         return self.records.stored_bytes()

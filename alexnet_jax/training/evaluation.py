@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import AlexNetError, NotFiniteError
@@ -66,13 +67,49 @@ def evaluate_ensemble(
     """
 
     def step(batch: Example) -> Metrics:
-        scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
-        for index, one in enumerate(scores, start=1):
-            _check_outputs(one, f"net {index} of {len(nets)}")
-        mean = np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
-        return summarize(jnp.asarray(mean), jnp.asarray(batch["label"]))
+        return summarize(jnp.asarray(_mean_scores(nets, batch, views)), jnp.asarray(batch["label"]))
 
     return _average(step, source)
+
+
+def evaluate_label_sets(
+    nets: Sequence[tuple[TrainState, Layout]], source: Source, labels: Sequence[Set[int]], views: Views = "center"
+) -> dict[str, float]:
+    """Evaluates the mean of the probabilities of nets where any of several labels is right, as with ReaL labels.
+
+    Args:
+        nets: states, each with the layout that placed it.
+        source: the examples. The label of each is its index in ``labels``, or -1 if it does not count.
+        labels: the sets of right labels.
+        views: as in ``evaluate``.
+
+    Returns:
+        ``top1_error``, the fraction of examples whose most probable label is not right, and ``count``.
+
+    Raises:
+        NotFiniteError: the outputs of a net are not finite numbers.
+        AlexNetError: no example counts.
+    """
+    wrong = count = 0
+    for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
+        best = _mean_scores(nets, batch, views).argmax(axis=-1)
+        for index, found in zip(batch["label"], best, strict=True):
+            if index != PADDING_LABEL:
+                count += 1
+                wrong += int(found) not in labels[index]
+    if count == 0:
+        raise AlexNetError(f"none of the {len(source)} images has a label: nothing to evaluate")
+    return {"top1_error": wrong / count, "count": count}
+
+
+def _mean_scores(
+    nets: Sequence[tuple[TrainState, Layout]], batch: Example, views: Views
+) -> Float[np.ndarray, "batch classes"]:
+    """The logarithm of the mean probabilities of several nets."""
+    scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
+    for index, one in enumerate(scores, start=1):
+        _check_outputs(one, f"net {index} of {len(nets)}" if len(nets) > 1 else "the net")
+    return np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
 
 
 def _average(
