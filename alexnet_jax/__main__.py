@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 from alexnet_jax import __version__
@@ -88,6 +89,8 @@ def main() -> NoReturn:
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
         sys.unraisablehook = _hide_closed_event_loops
+        # of Orbax, after a damaged checkpoint, which has been reported already
+        warnings.filterwarnings("ignore", r"coroutine '.*' was never awaited", RuntimeWarning)
     try:
         with standard_streams(is_tolerant=arguments[:1] in ([name] for name in _WRITERS)):
             status = _run(arguments)

@@ -48,7 +48,8 @@ def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
             axes.axvline(epoch, color="0.7", linestyle=":", label="learning rate drops" if index == 0 else None)
         axes.set(xlabel="epoch", ylabel=label, xlim=(0, config.epochs), ylim=(0, None))
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.has_data():  # rows may have been lost
+            axes.legend()
     _save(figure, path)
 
 

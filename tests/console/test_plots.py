@@ -36,3 +36,8 @@ def test_curves_of_a_stopped_run_are_drawn(tmp_path):
     rows = [row(1, 2.0, steps=1, learning_rate=0.1), row(3, 1.0, steps=2, learning_rate=0.01)]
     draw_curves([*rows, row(3, 1.5) | {"split": "test"}], tiny_config(log_every=2), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_without_rows_are_drawn(tmp_path):
+    draw_curves([], tiny_config(), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").exists()
