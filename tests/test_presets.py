@@ -11,14 +11,14 @@ from rich.console import Console
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.training.loop import train
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.variants import variant
+from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import picture, write_imagenet
 from tests.helpers.nets import tiny_model
 
 RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
-NETS = {"imagenet_paper": "paper", "imagenet_original": "original", "imagenet_caffe": "caffe_alexnet"}
-NETS |= {name: "alexnet_bn" for name in RECIPES if preset(name).model == variant("alexnet_bn")}
+NETS = {recipe: next(net for net in VARIANTS if variant(net) == preset(recipe).model) for recipe in RECIPES}
+"""The net of each recipe."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def prepared(tmp_path_factory):
 def miniature(name, data_dir):
     """The recipe with few channels, small crops and two steps per epoch. Its schedule is scaled to two epochs."""
     config = preset(name)
-    model = tiny_model(NETS[name], 1000) if name in NETS else tiny_model("single_tower", 1000)
+    model = tiny_model(NETS[name], 1000)
     kernels = (dataclasses.replace(conv, kernel_stddev=config.model.convs[0].kernel_stddev) for conv in model.convs)
     schedule = config.schedule
     fractions = [epoch / config.epochs for epoch in schedule.epochs]
@@ -44,6 +44,7 @@ def miniature(name, data_dir):
         epochs=tuple(round(2 * fraction, 2) for fraction in fractions),
         decay_epochs=None if schedule.decay_epochs is None else 2 * schedule.decay_epochs / config.epochs,
         warm_up_epochs=2 * schedule.warm_up_epochs / config.epochs,
+        bias_epochs=tuple(2 * epoch / config.epochs for epoch in schedule.bias_epochs),
         layer_rates=tuple((layer, 2 * epoch / config.epochs, rate) for layer, epoch, rate in schedule.layer_rates),
     )
     augment = dataclasses.replace(config.augment, images_per_crop=min(2, config.augment.images_per_crop))

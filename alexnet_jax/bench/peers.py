@@ -19,7 +19,7 @@ import numpy as np
 from alexnet_jax import runtime
 from alexnet_jax.bench.net import OwnNet
 from alexnet_jax.bench.timing import Contender
-from alexnet_jax.config import Dtype
+from alexnet_jax.config import ConvConfig, DenseConfig, Dtype, ModelConfig
 from alexnet_jax.config.checks import check
 from alexnet_jax.config.serialize import config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError
@@ -54,13 +54,28 @@ def check_peer(name: str, dtype: Dtype) -> None:
         raise UsageError(f"--against is {name}: peers run on CPUs only, and JAX runs on {jax.default_backend()} here")
 
 
+def _check_layers(name: str, model: ModelConfig) -> None:
+    if name == "float32":
+        return
+    remedy = f"the {PEERS[name]} peer has no such layer, use another net or no --against"
+    for layer in model.layers():
+        if isinstance(layer.config, ConvConfig) and not layer.config.shared_kernel:
+            raise UsageError(f"{layer.name} is locally connected: {remedy}")
+        if isinstance(layer.config, DenseConfig) and layer.config.groups > 1:
+            raise UsageError(f"{layer.name} has groups: {remedy}")
+        if layer.operation == "average_pool":
+            raise UsageError(f"{layer.name} is average pooling: {remedy}")
+
+
 @contextlib.contextmanager
 def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
     """Starts a peer on the weights and images of ``net``, and stops it at the end of the ``with`` block.
 
     Raises:
         AlexNetError: it does not start.
+        UsageError: it does not have a layer of the net.
     """
+    _check_layers(name, net.config.model)
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         _write_task(directory, net)

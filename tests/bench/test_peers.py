@@ -16,6 +16,7 @@ from alexnet_jax.bench.peer_programs.flax_peer import Form
 from alexnet_jax.bench.peer_programs.serve import read_task
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.hints import command_with_packages
+from alexnet_jax.variants import variant
 from tests.bench.conftest import tiny
 from tests.helpers.nets import tiny_model
 
@@ -110,3 +111,16 @@ def test_a_missing_package_is_reported_with_the_command_that_adds_it(monkeypatch
         peers.check_peer("torch", "float32")
     remedy = command_with_packages(["torch"], "bench", "--against", "torch")
     assert str(error.value) == f"--against is torch: the package torch is not installed; use `{remedy}`"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cifar10_13pct", "conv3 is locally connected: the plain Flax peer has no such layer"),
+        ("cifar10_18pct", "pool2 is average pooling"),
+        ("layer_file_150", "fc6 has groups"),
+    ],
+)
+def test_nets_with_layers_that_a_peer_does_not_have_are_refused(name, message):
+    with pytest.raises(UsageError, match=message):
+        peers._check_layers("flax", variant(name))
