@@ -72,7 +72,9 @@ def test_an_option_without_a_value_leads_to_the_help():
     assert "usage: alexnet train" in run(*help_command)
 
 
-@pytest.mark.parametrize(("dataset", "page"), [("imagenet2012", "imagenet2012"), ("zzz", "")])
+@pytest.mark.parametrize(
+    ("dataset", "page"), [("imagenet2012", "imagenet2012"), ("imagenet2010_256", "imagenet2010"), ("zzz", "")]
+)
 def test_an_unknown_data_set_leads_to_prepare(dataset, page, tmp_path):
     error = alexnet("train", "--data.dataset", dataset, "--data.data_dir", tmp_path, cwd=tmp_path).stderr
     (help_command,) = advised(error)

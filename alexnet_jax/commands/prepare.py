@@ -18,6 +18,7 @@ from alexnet_jax.console.progress import PreparationDisplay, say, say_verbatim
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
+from alexnet_jax.data.prepare.imagenet2010 import collect_imagenet2010
 from alexnet_jax.data.prepare.imagenet2012 import collect_imagenet2012
 from alexnet_jax.data.prepare.journal import Journal
 from alexnet_jax.data.prepare.recipe import Recipe
@@ -64,6 +65,15 @@ class Imagenet2012(Output):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Imagenet2010(Output):
+    """ILSVRC2010 from its official tars, which are read without unpacking. Its test images have labels."""
+
+    source: Path
+    """The directory with ILSVRC2010_images_train.tar, ILSVRC2010_images_val.tar, ILSVRC2010_images_test.tar,
+    ILSVRC2010_devkit-1.0.tar.gz, ILSVRC2010_test_ground_truth.txt and, if available, patch_images.tar."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Folder(Output):
     """A folder of class folders, or of train and test folders with class folders in them."""
 
@@ -93,8 +103,11 @@ class Tfds(Output):
     """The split that becomes validation, if any."""
 
 
+Source = Imagenet2012 | Imagenet2010 | Folder | Tfds
+
 PrepareArguments = (
     Annotated[Imagenet2012, tyro.conf.subcommand("imagenet2012")]
+    | Annotated[Imagenet2010, tyro.conf.subcommand("imagenet2010")]
     | Annotated[Folder, tyro.conf.subcommand("folder")]
     | Annotated[Tfds, tyro.conf.subcommand("tfds")]
 )
@@ -103,7 +116,7 @@ PrepareArguments = (
 def main(arguments: list[str]) -> int:
     """Prepares a data set, and prints what was written, what was damaged, and the next command."""
     warnings.filterwarnings("ignore", module="PIL")  # about odd metadata in photos with intact pixels
-    parsed: Imagenet2012 | Folder | Tfds = parse(PrepareArguments, arguments, "prepare")  # type: ignore[arg-type]
+    parsed: Source = parse(PrepareArguments, arguments, "prepare")  # type: ignore[arg-type]
     recipe = Recipe(parsed.image_size, parsed.encoding, parsed.quality, parsed.resize)
     source_name, collection = _collect(parsed)
     name = parsed.name or _default_name(parsed, recipe, source_name)
@@ -131,13 +144,16 @@ def _default_name(parsed: Output, recipe: Recipe, source_name: str) -> str:
     return f"{name}_validation" if isinstance(parsed, Imagenet2012) and parsed.validation_only else name
 
 
-def _collect(parsed: Imagenet2012 | Folder | Tfds) -> tuple[str, Collection]:
+def _collect(parsed: Source) -> tuple[str, Collection]:
     """The name of the source, and its images."""
     if isinstance(parsed, Imagenet2012):
         collection = collect_imagenet2012(
             parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.validation_only, parsed.resize
         )
         return "imagenet2012", collection
+    if isinstance(parsed, Imagenet2010):
+        collection = collect_imagenet2010(parsed.source, parsed.image_size, IMAGES_PER_SHARD, parsed.resize)
+        return "imagenet2010", collection
     if isinstance(parsed, Folder):
         if not parsed.source.is_dir():
             raise UsageError(f"--source is {parsed.source}: no such folder; name a folder of class folders")
@@ -182,7 +198,7 @@ def _next_command(parsed: Output, name: str, splits: list[str]) -> str:
     if splits == ["validation"]:
         return command("evaluate", "NET", "--dataset", name, *place, "--split", "validation")
     size = parsed.image_size
-    is_imagenet = isinstance(parsed, Imagenet2012)
+    is_imagenet = isinstance(parsed, Imagenet2012 | Imagenet2010)
     candidates = ["imagenet_paper", "photos"] if is_imagenet else ["photos"]
     chosen = next((each for each in candidates if size >= preset(each).model.image_size), "quickstart")
     crop = preset(chosen).model.image_size
@@ -198,8 +214,9 @@ def _next_command(parsed: Output, name: str, splits: list[str]) -> str:
     ]
     if size < crop:
         options += ["--model.image_size", size]
-    if is_imagenet and chosen != "imagenet_paper":
-        options += ["--data.test_split", "validation"]
-    if not is_imagenet and "validation" in splits:
+    test_split = "test" if "test" in splits else "validation"
+    if test_split != preset(chosen).data.test_split:
+        options += ["--data.test_split", test_split]
+    if test_split != "validation" and "validation" in splits:
         options += ["--data.validation_split", "validation"]
     return command("train", *options)

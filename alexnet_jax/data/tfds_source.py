@@ -120,8 +120,9 @@ def _how_to_prepare(name: str) -> str:
     """How to prepare the data set ``name``, inferred from the name."""
     import tensorflow_datasets as tfds
 
-    if name.startswith("imagenet2012"):
-        return f"prepare it with `{command('prepare', 'imagenet2012', '--help')}`"
+    for edition in ("imagenet2012", "imagenet2010"):
+        if name.startswith(edition):
+            return f"prepare it with `{command('prepare', edition, '--help')}`"
     if name.partition("/")[0] in tfds.list_builders(with_community_datasets=False):
         return f"prepare it with `tfds build {name} --file_format=array_record`, which needs TensorFlow"
     return f"prepare one with `{command('prepare', '--help')}`"

@@ -170,7 +170,7 @@ def test_validation_only_needs_no_training_tar(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ("", 2, "imagenet2012, folder, tfds"),
+        ("", 2, "imagenet2012, imagenet2010, folder, tfds"),
         ("imagenet2012", 2, "--data_dir"),
         ("imagenet2012 --source . --data_dir .", 1, f"has no {TRAIN}"),
         ("imagenet2012 --source . --data_dir . --encoding png", 2, "png"),

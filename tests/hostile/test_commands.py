@@ -48,6 +48,7 @@ WORDS = [
     ("prepare folder --source photos", "--data_dir"),
     ("prepare tfds --data_dir new", "dataset"),
     ("prepare imagenet2012 --data_dir new", "--source"),
+    ("prepare imagenet2010 --data_dir new", "--source"),
 ]
 
 NAMES = [
@@ -363,6 +364,7 @@ PREPARE = [
     ("prepare imagenet2012 --source nothing --data_dir new", "nothing"),
     ("prepare imagenet2012 --source photos --data_dir new", "ILSVRC2012"),
     ("prepare imagenet2012 --source photos --data_dir new --validation_only", "ILSVRC2012"),
+    ("prepare imagenet2010 --source photos --data_dir new", "ILSVRC2010"),
 ]
 
 IMAGES = [
