@@ -152,15 +152,18 @@ def test_other_files_are_refused(tars, name, content, message):
 
 
 def test_the_command_names_the_splits_to_train_with(tmp_path, tars):
-    arguments = ["--source", "tars", "--data_dir", "data", "--image_size", 72]
+    arguments = ["--source", "tars", "--data_dir", "data", "--image_size", 256]
     done = alexnet("prepare", "imagenet2010", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "images    15 train, 3 validation, 3 test, 72 x 72 pixels" in done.stdout
+    assert "images    15 train, 3 validation, 3 test, 256 x 256 pixels" in done.stdout
     words = shlex.split(done.stdout.splitlines()[-1])
-    options = dict(zip(words[-8::2], words[-7::2], strict=True))
+    words = words[words.index("train") + 1 :]
+    options = dict(zip(words[::2], words[1::2], strict=True))
     assert options == {
-        "--data.dataset": "imagenet2010_72",
+        "--preset": "imagenet_paper",
+        "--data.dataset": "imagenet2010_256",
         "--data.data_dir": "data",
-        "--data.image_size": "72",
+        "--data.image_size": "256",
+        "--data.test_split": "test",
         "--data.validation_split": "validation",
     }
