@@ -34,7 +34,7 @@ WORDS = [
     ("convert run", "destination"),
     ("export", "net"),
     ("export run", "out"),
-    ("summary", "variant"),
+    ("summary", "net"),
     ("summary paper extra", "extra"),
     ("variants extra", "extra"),
     ("bench extra", "extra"),
