@@ -215,18 +215,18 @@ def damage(path: Path, chance: random.Random) -> str:
     return how
 
 
-def damaged_file(pattern: str, newest_only: bool = False) -> Callable[[Scene, random.Random], Restore]:
-    """A disturbance that kills or stops the run and damages a file of the run directory."""
+def damaged_file(pattern: str, *numbers: int) -> Callable[[Scene, random.Random], Restore]:
+    """A disturbance: one of the signals, or KILL or TERM, ends the run, and a file of its directory is damaged."""
 
     def disturb(scene: Scene, chance: random.Random) -> Restore:
         running = scene.train()
         step = chance.randrange(25, STEPS)  # after the first checkpoints
         running.wait_until(lambda: scene.step >= step)
-        running.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+        running.signal(chance.choice(numbers or [signal.SIGKILL, signal.SIGTERM]))
         running.wait()
-        found = sorted(file for file in scene.workdir.glob(pattern) if file.is_file() and "tmp" not in str(file))
+        found = sorted(file for file in scene.workdir.glob(pattern) if file.is_file())
         if not found:
-            return lambda: None
+            raise HarmError(f"the run has no file {pattern}")
         file = chance.choice(found)
         content = file.read_bytes()
         how = damage(file, chance)
@@ -332,7 +332,7 @@ KINDS: dict[str, tuple[int, Callable[[Scene, random.Random], Restore | None]]] =
     "classes.txt": (3, damaged_file("classes.txt")),
     "versions.json": (2, damaged_file("versions.json")),
     "data.json": (3, damaged_file("data.json")),
-    "lease": (2, damaged_file("*le[an]*[se]*")),
+    "lease": (2, damaged_file("lease.json", signal.SIGKILL)),
     "unreadable images": (5, unreadable_images),
     "changed folder": (3, changed_folder),
 }
