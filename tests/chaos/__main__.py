@@ -8,6 +8,7 @@ Prints a line for each disturbance and a table by kind. The exit status is 1 if 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import re
@@ -49,12 +50,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--disturbances", type=int, default=100, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the random choices")
-    parser.add_argument("--only", choices=list(KINDS), help="only this kind")
+    parser.add_argument("--only", nargs="+", choices=list(KINDS), help="only these kinds, in turn")
     parser.add_argument("--keep", action="store_true", help="keep the directories of disturbances that did harm")
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="alexnet-chaos-"))
     chance = random.Random(options.seed)
-    names = [options.only] * options.disturbances if options.only else list(kinds(options.disturbances, chance))
+    names = (
+        list(itertools.islice(itertools.cycle(options.only), options.disturbances))
+        if options.only
+        else list(kinds(options.disturbances, chance))
+    )
     try:
         expected = {devices: _undisturbed(Scene(root / f"undisturbed{devices}", devices)) for devices in (1, 2)}
         outcomes: Counter[tuple[str, str]] = Counter()
