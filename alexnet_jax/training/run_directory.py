@@ -92,6 +92,9 @@ class RunDirectory:
         try:
             return config_from_json(self.config.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
+            if self.has_checkpoint:
+                remedy = "restore it, train in another directory, or train again with --overwrite"
+                raise AlexNetError(f"{self.config}: is missing, and the run has checkpoints; {remedy}") from error
             raise AlexNetError(
                 f"{self.root}: holds no run (no config.json); `{command('train', '--workdir', self.root)}` makes one"
             ) from error

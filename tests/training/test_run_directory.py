@@ -59,6 +59,15 @@ def test_a_file_is_no_run_directory(tmp_path):
             pass
 
 
+def test_a_missing_config_beside_checkpoints_is_not_an_empty_directory(tmp_path):
+    workdir = RunDirectory(tmp_path)
+    with pytest.raises(AlexNetError, match="holds no run"):
+        workdir.read_config()
+    (workdir.checkpoints / "4").mkdir(parents=True)
+    with pytest.raises(AlexNetError, match=r"config\.json: is missing, and the run has checkpoints; restore it"):
+        workdir.read_config()
+
+
 def test_only_the_files_of_a_run_are_removed(tmp_path):
     workdir = RunDirectory(tmp_path / "run")
     with workdir.held():
