@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -26,6 +27,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the cache of th
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_compilation_cache_max_size", int(os.environ["JAX_COMPILATION_CACHE_MAX_SIZE"]))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# nohup ignores SIGHUP, and a shell SIGINT in the background: the processes that tests signal would inherit that
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 runtime.tune_cpu()
 runtime.use_virtual_devices()

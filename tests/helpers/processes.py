@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -30,8 +32,7 @@ def write_photos(root: Path) -> Path:
 class LongRun:
     """A run of 500,000 steps that logs every step and does not save by itself. It leads a process group.
 
-    A context manager: the process is killed at the end. It does not inherit an ignored SIGINT, which a shell sets for
-    what it runs in the background.
+    A context manager: the process group is killed at the end.
 
     Args:
         workdir: the run directory, beside which the images are written.
@@ -45,20 +46,19 @@ class LongRun:
         command += ["--evaluate_every", "60000", "--checkpoint_every", "500000", "--log_every", "1"]
         command += ["--data.dataset", str(folder), "--workdir", str(workdir)]
         self.directory = RunDirectory(workdir)
-        previous = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(command, **{"stderr": subprocess.PIPE, "process_group": 0} | options)
-        signal.signal(signal.SIGINT, previous)
 
     def __enter__(self) -> LongRun:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
     def take_steps(self, count: int = 5) -> None:
         """Waits for ``count`` more steps."""
-        goal, deadline = len(self.directory.read_metrics()) + count, time.monotonic() + 120
+        goal, deadline = len(self.directory.read_metrics()) + count, time.monotonic() + 600
         while len(self.directory.read_metrics()) < goal:
             assert self.process.poll() is None, self.process.stderr and self.process.stderr.read()
             assert time.monotonic() < deadline
@@ -66,7 +66,7 @@ class LongRun:
 
     def wait(self) -> int:
         """The exit status."""
-        return self.process.wait(120)
+        return self.process.wait(600)
 
     @property
     def is_saved(self) -> bool:
