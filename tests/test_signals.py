@@ -106,7 +106,8 @@ def test_ctrl_c_while_a_run_starts_is_never_lost(tmp_path, delay):
         out, errors = running.communicate(timeout=120)
     finally:
         running.kill()
-    if running.returncode == -signal.SIGINT:  # Python itself had not started
+    is_early = running.returncode == 1 and "KeyboardInterrupt" in errors and "alexnet_jax/" not in errors
+    if running.returncode == -signal.SIGINT or is_early:  # Python itself had not started
         assert delay < 0.5
         return
     assert running.returncode == 130
