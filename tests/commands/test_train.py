@@ -296,7 +296,7 @@ def test_wrong_usage_is_one_line_and_status_2(tmp_path, arguments, message):
         ("evaluate empty", "empty: has no checkpoint yet"),
         ("predict nowhere cat.jpg", "nowhere: no such file or directory"),
         ("train --workdir broken", "config.json: cannot be read"),
-        ("train --workdir bare", "holds no run"),
+        ("train --workdir bare", "config.json: is missing, and the run has checkpoints; restore it"),
         ("train --data.dataset ./few", "has 1 class folder"),
     ],
 )
