@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import takewhile
 
 import jax
 import numpy as np
@@ -23,10 +24,10 @@ def features(
 ) -> dict[str, Float[Array, "batch ..."]]:
     """The outputs of layers at test time, without dropout. A pure function, compiled once for each choice of layers.
 
-    Layers after the last of ``names`` are not computed.
+    Layers after the last of ``names`` are not computed and need no parameters.
 
     Args:
-        params: the net's parameters, such as ``load_run(path).params``.
+        params: the net's parameters, such as ``load_run(path).params``. The last layers may be missing.
         images: preprocessed images (``preprocess``), whose side is ``config.image_size``.
         config: the net, such as ``load_run(path).config.model``.
         names: the layers: ``conv1``, ``relu1``, ``norm1``, ``pool1``, ..., ``fc8``. ``config.layers()`` lists them.
@@ -37,14 +38,12 @@ def features(
         follows them. ``fc8``, the classifier of an eight-layer net, holds the logits.
 
     Raises:
-        UsageError: the net has no layer of that name, ``batch_stats`` is missing, or the images have a wrong shape or
-            dtype.
+        UsageError: the net has no layer of that name, its parameters or ``batch_stats`` are missing, or the images have
+            a wrong shape or dtype.
     """
     _check_preprocessed(images, config)
-    known = [layer.name for layer in config.layers()]
     for name in names:
-        if name not in known:
-            raise unknown_name("layer", name, known)
+        check_layer(params, config, name)
     batch_stats = batch_stats or {}
     for name in config.batch_norm_names:
         if name not in batch_stats:
@@ -53,6 +52,28 @@ def features(
             )
     outputs = _features(params, batch_stats, images, config, tuple(names))
     return {name: outputs[name] for name in names}  # jit sorts the keys
+
+
+def layers_with_parameters(params: PyTree, config: ModelConfig) -> tuple[str, ...]:
+    """The names of the layers that ``params`` suffice for: all, or those before the first one that is missing."""
+    needed = set(config.layer_names)
+    has_all = takewhile(lambda layer: layer.name not in needed or layer.name in params, config.layers())
+    return tuple(layer.name for layer in has_all)
+
+
+def check_layer(params: PyTree, config: ModelConfig, name: str) -> None:
+    """Checks that the net has the layer ``name`` and the parameters for it.
+
+    Raises:
+        UsageError: it has not.
+    """
+    known = [layer.name for layer in config.layers()]
+    if name not in known:
+        raise unknown_name("layer", name, known)
+    present = layers_with_parameters(params, config)
+    if name not in present:
+        end = f"these weights end at {present[-1]}" if present else "these weights have no first layer"
+        raise UsageError(f"layer {name}: {end}; use one of {', '.join(present)}, or the weights of the whole net")
 
 
 def _check_preprocessed(images: Array | np.ndarray, config: ModelConfig) -> None:
@@ -68,5 +89,7 @@ def _features(
     params: PyTree, batch_stats: PyTree, images: Array, config: ModelConfig, names: tuple[str, ...]
 ) -> dict[str, Array]:
     variables = {"params": params, "batch_stats": batch_stats}
-    _, state = AlexNet(config).apply(variables, images, train=False, mutable="intermediates")
+    last = [layer.name for layer in config.layers() if layer.name in names][-1:]
+    net = AlexNet(config, last_layer=last[0] if last else None)
+    _, state = net.apply(variables, images, train=False, mutable="intermediates")
     return {name: state["intermediates"][name] for name in names}

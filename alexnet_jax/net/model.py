@@ -46,12 +46,14 @@ class AlexNet(nn.Module):
             not those of separate crops: a convolution pads a crop with zeros where the larger image has pixels.
         dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
             of normalisation, and the logits are always float32.
+        last_layer: the layer whose output is returned; later layers need no parameters. None means the logits.
     """
 
     config: ModelConfig
     tower_axis: str | None = None
     fully_convolutional: bool = False
     dtype: DTypeLike = jnp.float32
+    last_layer: str | None = None
 
     @nn.compact
     def __call__(
@@ -67,6 +69,8 @@ class AlexNet(nn.Module):
         for layer in self.config.layers():
             x = self._apply(layer, x, train)
             self.sow("intermediates", layer.name, x, init_fn=lambda: None, reduce_fn=lambda _, new: new)
+            if layer.name == self.last_layer:
+                break
         return x
 
     def _apply(self, layer: Layer, x: Array, train: bool) -> Array:

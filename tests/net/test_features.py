@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.errors import UsageError
-from alexnet_jax.net.features import features
+from alexnet_jax.net.features import features, layers_with_parameters
 from alexnet_jax.net.model import AlexNet
 from tests.helpers.nets import tiny_model
 
@@ -58,3 +58,13 @@ def test_features_can_be_differentiated(params, images):
 def test_an_unknown_layer_suggests_similar_names(params, images):
     with pytest.raises(UsageError, match=re.escape("unknown layer 'convv5': did you mean conv5")):
         features(params, images, CONFIG, ["convv5"])
+
+
+def test_weights_of_the_convolutions_alone_give_their_features(params, images):
+    convolutions = {name: layer for name, layer in params.items() if name.startswith("conv")}
+    found = features(convolutions, images, CONFIG, ["pool5"])
+    np.testing.assert_array_equal(found["pool5"], features(params, images, CONFIG, ["pool5"])["pool5"])
+    assert layers_with_parameters(convolutions, CONFIG)[-1] == "pool5"
+    message = "layer fc6: these weights end at pool5; use one of conv1, relu1"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        features(convolutions, images, CONFIG, ["fc6"])
