@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from functools import partial
 
-import jax
-import numpy as np
 import pytest
 from rich.console import Console
 
-import alexnet_jax
 from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig
 from alexnet_jax.presets import preset
 from alexnet_jax.training.loop import train
@@ -30,11 +26,6 @@ def miniature(name: str) -> ModelConfig:
     return dataclasses.replace(tiny_model(name), convs=(conv1, *tiny_model(name).convs[1:]), image_size=28)
 
 
-def load(workdir: RunDirectory):
-    """The parameters, in NumPy."""
-    return jax.tree.map(np.asarray, alexnet_jax.load_run(workdir.root).params)
-
-
 def run(name: str, workdir: RunDirectory, epochs: int, devices: int):
     recipe = preset(name) if name.startswith("cifar10") and "conv" not in name else preset("imagenet_original")
     config = dataclasses.replace(
@@ -50,29 +41,27 @@ def run(name: str, workdir: RunDirectory, epochs: int, devices: int):
     return train(config, workdir, Console(quiet=True), devices)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "devices"),
     [
         ("cifar10_11pct", 1),
-        *(
-            pytest.param(name, devices, marks=pytest.mark.slow)
-            for name, devices in (
-                ("cifar10_13pct", 1), ("cifar10_18pct", 1), ("layer_file_146", 2), ("layer_file_150", 1),
-                ("layer_file_150", 2), ("layer_file_167", 2), ("one_weird_trick", 1),
-            )
-        ),
+        ("cifar10_13pct", 1),
+        ("cifar10_18pct", 1),
+        ("layer_file_146", 2),
+        ("layer_file_150", 1),
+        ("layer_file_150", 2),
+        ("layer_file_167", 2),
+        ("one_weird_trick", 1),
     ],
-)  # fmt: skip
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_and_is_evaluated(tmp_path, name, devices):
     whole, parts = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "parts")
     want = run(name, whole, 2, devices)
     assert run(name, parts, 1, devices).step == 3
     found = run(name, parts, 2, devices)
     assert (found.step, found.steps_taken) == (6, 3)
-    if devices == 1:
-        assert found.params_sha256 == want.params_sha256
-    else:  # XLA on a CPU does not always add in the same order on two virtual devices
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), *(load(run) for run in (parts, whole)))
+    assert found.params_sha256 == want.params_sha256
     result = json.loads(alexnet("evaluate", whole.root, "--json", "-", "--views", "ten-crop").stdout)
     assert result["count"] == 20
     assert alexnet("export", whole.root, tmp_path / "net.onnx").returncode == 0

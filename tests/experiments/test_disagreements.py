@@ -13,8 +13,13 @@ def disagreements():
         yield module
 
 
-def test_page_matches_the_configs(disagreements):
-    assert disagreements.PAGE.read_text() == disagreements.page(), f"run {SCRIPT.name} again"
+@pytest.fixture(scope="module")
+def page(disagreements):
+    return disagreements.page()
+
+
+def test_page_matches_the_configs(disagreements, page):
+    assert disagreements.PAGE.read_text() == page, f"run {SCRIPT.name} again"
 
 
 @pytest.mark.parametrize(
@@ -33,11 +38,11 @@ def test_page_matches_the_configs(disagreements):
         ("schedule.biases", "| steps | imagenet_one_weird_trick |"),
     ],
 )
-def test_table_of_a_field_shows_who_uses_each_value(disagreements, field, row):
-    parts = disagreements.page().split(f"### `{field}`\n")[1:]
+def test_table_of_a_field_shows_who_uses_each_value(page, field, row):
+    parts = page.split(f"### `{field}`\n")[1:]
     assert any(row in part.split("\n### ")[0].splitlines() for part in parts)
 
 
-def test_every_field_has_a_description(disagreements):
-    for part in disagreements.page().split("\n### ")[1:]:
+def test_every_field_has_a_description(page):
+    for part in page.split("\n### ")[1:]:
         assert len(part.splitlines()[2]) > 10, part

@@ -97,7 +97,7 @@ def check_layers(layers, expected, part, tolerance):
             assert difference(values, expected[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
 
 
-@pytest.mark.parametrize("name", CAFFE)
+@pytest.mark.parametrize("name", [pytest.param("caffe_alexnet", marks=pytest.mark.slow), "caffenet"])
 def test_two_devices_equal_one_where_normalisation_spans_towers(name):
     """Caffe normalises across the towers, so the devices exchange channels."""
     model = tiny(name)

@@ -79,6 +79,7 @@ def test_logits_match_the_layer_file(devices):
     assert np.abs(found - want).max() < 1e-5 * np.abs(logits).max()
 
 
+@pytest.mark.slow
 def test_gradients_match_the_slopes_of_the_loss_of_the_layer_file():
     config, state, images = case()
     pixels, labels = images.astype(np.float64) - 120, np.array([3, 7])

@@ -22,7 +22,9 @@ def train(workdir, folder, *options):
     return alexnet("train", "--workdir", workdir, "--data.dataset", folder, *FAST, *options)
 
 
-@pytest.mark.parametrize(("constant", "named"), [([2], "2"), ([0, 1, 2], "0 and 1 and 2")])
+@pytest.mark.parametrize(
+    ("constant", "named"), [([2], "2"), pytest.param([0, 1, 2], "0 and 1 and 2", marks=pytest.mark.slow)]
+)
 def test_constant_channels_give_finite_numbers_and_a_note(photos, tmp_path, constant, named):
     folder = photos(splits=("train", "test"))
     for file in folder.rglob("*.png"):
@@ -144,6 +146,7 @@ def digest_in(text):
     return re.search(r"SHA-256 ([0-9a-f]{64})", text).group(1)
 
 
+@pytest.mark.slow
 def test_unreadable_training_images_are_skipped_in_the_same_way_on_every_resume(damaged, tmp_path):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     options = ["--epochs", 3, "--checkpoint_every", 4]
@@ -165,6 +168,7 @@ def test_unreadable_training_images_are_skipped_in_the_same_way_on_every_resume(
     assert (resumed / "unreadable.txt").read_text() == listed.read_text()
 
 
+@pytest.mark.slow
 def test_too_many_unreadable_training_images_stop_the_run_in_one_line_until_the_limit_is_raised(damaged, tmp_path):
     (damaged / "train" / "cat" / "0.png").write_bytes(b"")
     for _ in range(2):

@@ -31,10 +31,8 @@ def compilations():
     jax.monitoring.unregister_event_duration_listener(listen)
 
 
-@pytest.mark.parametrize(
-    ("devices", "steps_per_dispatch"),
-    [(2, 1), pytest.param(1, 1, marks=pytest.mark.slow), pytest.param(1, 2, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "steps_per_dispatch"), [(2, 1), (1, 1), (1, 2)])
 def test_nothing_compiles_after_the_first_step_and_the_first_evaluation(
     photos, tmp_path, monkeypatch, compilations, devices, steps_per_dispatch
 ):

@@ -44,7 +44,16 @@ def assert_close(found, want, rtol):
     jax.tree.map(check, found, want)
 
 
-@pytest.mark.parametrize("name", ["paper", "original", "layer_file_146", "layer_file_150", "local"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "paper",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("original", "layer_file_146", "layer_file_150", "local")
+        ),
+    ],
+)
 def test_two_towers_have_the_loss_gradients_and_logits_of_the_grouped_net(name, batch):
     config, one, two = layouts(name)
     state = create_train_state(config, jax.random.key(0))
