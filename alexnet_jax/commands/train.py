@@ -148,4 +148,6 @@ def _saved(workdir: RunDirectory, latest: int) -> str:
         return f"step {latest:,}, the latest, and step {best:,}, the best on validation images (--checkpoint best)"
     if data.validation_split == data.test_split:
         return f"step {latest:,}, the latest; the validation images are the test images, so none is called the best"
+    if data.fold_in_epoch is not None:
+        return f"step {latest:,}, the latest; the run trained on the validation images, so none is called the best"
     return f"step {latest:,}, the latest; a best one needs --data.validation_fraction"

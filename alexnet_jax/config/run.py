@@ -51,6 +51,9 @@ class DataConfig:
     """The validation split. None holds out validation_fraction of the training images."""
     validation_fraction: float = 0.0
     """Fraction of the training images that is held out for validation."""
+    fold_in_epoch: int | None = None
+    """Epoch from which the run trains on the validation images, too, and no longer evaluates on them, as the runs of
+    cuda-convnet do with their fifth batch. An epoch keeps its number of steps. None never trains on them."""
     test_fraction: float = 0.1
     """Fraction of a folder's images that is held out for testing, if the folder has no train and test subfolders."""
     split_seed: int = 0
@@ -64,7 +67,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_types(self, self.section)
         check(self.dataset.isprintable() and bool(self.dataset), "data.dataset", self.dataset, "use a name or a folder")
-        check_positive(self, "image_size", "train_examples")
+        check_positive(self, "image_size", "fold_in_epoch", "train_examples")
         check_fraction(self, "validation_fraction", "test_fraction", "max_unreadable")
         check_positive(self, "test_fraction")
         check_not_negative(self, "split_seed")
@@ -74,6 +77,10 @@ class DataConfig:
             self.validation_fraction,
             f"use 0 with validation_split {self.validation_split!r}, or no validation_split",
         )
+        if self.fold_in_epoch is not None:
+            remedy = "use None, or hold out validation images that are not the test images"
+            holds_out = self.validation_split not in (None, self.test_split) or self.validation_fraction > 0
+            check(holds_out, "data.fold_in_epoch", self.fold_in_epoch, remedy)
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,9 @@ class TrainConfig:
             check(self.batch_size <= examples, "batch_size", self.batch_size, remedy)
             most = _MAX_STEPS // self.steps_per_epoch
             check(self.epochs <= most, "epochs", self.epochs, f"use at most {most}, because steps are counted in int32")
+        fold_in = self.data.fold_in_epoch
+        remedy = "use None, because schedule.rule is 'plateau', which needs the validation images to the end"
+        check(fold_in is None or self.schedule.rule != "plateau", "data.fold_in_epoch", fold_in, remedy)
         count = self.micro_batches
         remedy = f"use a divisor of the batch size, {self.batch_size}"
         check(self.batch_size % count == 0, "micro_batches", count, remedy)
@@ -221,6 +231,11 @@ class TrainConfig:
     def steps(self) -> int:
         """Training steps of the run."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def fold_in_step(self) -> int | None:
+        """The number of steps after which the run trains on the validation images, too. None if it never does."""
+        return None if self.data.fold_in_epoch is None else self.step_of(self.data.fold_in_epoch)
 
     def step_of(self, epoch: float) -> int:
         """The step at which ``epoch``, which can be a fraction, begins. It is at most the largest int32."""

@@ -138,6 +138,8 @@ def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.
     sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(held.values()))
     idle = jax.device_count() - len(held)
     validation = "" if data.validation is None else f"{len(data.validation):,} to validate, "
+    if config.data.fold_in_epoch is not None:
+        validation += f"from epoch {config.data.fold_in_epoch} to train, "
     status = f"resumes at step {start:,}" if start else "from the start"
     lines = [
         ("net", describe_net(config.model)),

@@ -131,6 +131,38 @@ class Relabelled(Source):
 
 
 @dataclass(frozen=True)
+class Joined(Source):
+    """The examples of ``first``, then those of ``second``. Their images have the same shape."""
+
+    first: Source
+    second: Source
+
+    def _at(self, index: int) -> tuple[Source, int]:
+        count = len(self.first)
+        return (self.first, index) if index < count else (self.second, index - count)
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, index: int) -> Example:
+        source, index = self._at(index)
+        return source[index]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As in ``first``."""
+        return self.first.image_shape
+
+    def name(self, index: int) -> str:
+        """As in ``first`` or ``second``."""
+        source, index = self._at(index)
+        return source.name(index)
+
+    def __repr__(self) -> str:
+        return f"Joined({self.first!r}, {self.second!r})"
+
+
+@dataclass(frozen=True)
 class DataSet:
     """The splits of a data set."""
 

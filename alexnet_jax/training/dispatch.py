@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 
 import jax
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.pipeline import training_batches
-from alexnet_jax.data.source import Example, Source
+from alexnet_jax.data.source import Example, Joined, Source
 from alexnet_jax.training.metrics import Metrics
 
 MOST_IN_FLIGHT = 2
 """Dispatches that the device may not have finished when the next batches are read."""
 
 
-def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tuple[int, list[Example]]]:
+def dispatches(
+    source: Source, config: TrainConfig, start: int, validation: Source | None = None
+) -> Iterator[tuple[int, list[Example]]]:
     """Groups the batches of the steps from ``start`` to the end of the run.
 
     Groups start at multiples of ``config.steps_per_dispatch`` within an epoch, and the last one of an epoch may be
@@ -28,15 +31,27 @@ def dispatches(source: Source, config: TrainConfig, start: int) -> Iterator[tupl
         source: the training images.
         config: the run.
         start: the number of steps taken so far.
+        validation: the validation images, on which the run trains from ``config.data.fold_in_epoch``.
 
     Yields:
         The number of steps taken after each group, and its batches.
     """
-    batches = training_batches(source, config.batch_size, config.seed, start)
+    batches = _batches(source, config, start, validation)
     step = start
     for size in _group_sizes(config, start):
         step += size
         yield step, list(islice(batches, size))
+
+
+def _batches(source: Source, config: TrainConfig, start: int, validation: Source | None) -> Iterator[Example]:
+    batches_of = partial(training_batches, batch_size=config.batch_size, seed=config.seed)
+    fold_in = config.fold_in_step
+    if fold_in is None or validation is None:
+        return batches_of(source, start=start)
+    joined = Joined(source, validation)
+    if start >= fold_in:
+        return batches_of(joined, start=start - fold_in)
+    return chain(islice(batches_of(source, start=start), fold_in - start), batches_of(joined))
 
 
 def distinct_group_sizes(config: TrainConfig, start: int) -> set[int]:
@@ -72,6 +87,11 @@ def evaluates_after(config: TrainConfig, step: int) -> bool:
     """Whether the run evaluates after ``step`` steps: every ``config.evaluate_every`` epochs, and at its end."""
     is_regular = step % (config.evaluate_every * config.steps_per_epoch) == 0
     return step > 0 and (is_regular or step == config.steps)
+
+
+def validates_after(config: TrainConfig, step: int) -> bool:
+    """Whether an evaluation after ``step`` steps counts validation images: until the run trains on them."""
+    return config.fold_in_step is None or step <= config.fold_in_step
 
 
 def observes_after(config: TrainConfig, step: int) -> bool:

@@ -190,7 +190,8 @@ class _Loop:
     def _train(self) -> bool:
         config, (_, key) = self.config, run_keys(self.config)
         in_flight = InFlight()
-        for step, batches in self.pace.watch(self.unreadable.watch(dispatches(self.data.train, config, self.step))):
+        groups = dispatches(self.data.train, config, self.step, self.data.validation)
+        for step, batches in self.pace.watch(self.unreadable.watch(groups)):
             before = self.step
             if before == self.start:
                 self.layout.compile_train_steps(self.state, batches[0], key, distinct_group_sizes(config, before))

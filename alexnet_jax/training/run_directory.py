@@ -72,12 +72,13 @@ class RunDirectory:
     def best_step(self, data: DataConfig) -> int | None:
         """The step with the smallest top-1 error on validation images, among those with a checkpoint.
 
-        None without such a step, or if the validation images are the test images: the test error chooses nothing.
+        None without such a step, if the validation images are the test images, because the test error chooses nothing,
+        or if the run trains on the validation images at its end.
 
         Args:
             data: the data of the run.
         """
-        if data.validation_split == data.test_split:
+        if data.validation_split == data.test_split or data.fold_in_epoch is not None:
             return None
         steps = set(checkpoint_steps(self.checkpoints))
         rows = [row for row in self.read_metrics() if row["split"] == "validation" and row["step"] in steps]

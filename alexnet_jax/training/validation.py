@@ -9,7 +9,7 @@ from alexnet_jax.console.progress import Display
 from alexnet_jax.data.source import DataSet, Source
 from alexnet_jax.errors import NotFiniteError
 from alexnet_jax.signals import StopRequest
-from alexnet_jax.training.dispatch import observes_after
+from alexnet_jax.training.dispatch import observes_after, validates_after
 from alexnet_jax.training.divergence import diverged
 from alexnet_jax.training.evaluation import evaluate
 from alexnet_jax.training.hooks import Pace
@@ -40,7 +40,7 @@ class Validation:
     stop: StopRequest
 
     def after(self, state: TrainState, step: int) -> TrainState:
-        """Evaluates on the validation images, if the data set has any, and on the test images.
+        """Evaluates on the validation images, if there are any that the run has not trained on, and on the test images.
 
         The checkpoint of ``step`` holds the state before. A run that resumes there evaluates again what has no row in
         metrics.jsonl, and what the rule "plateau" observes: no result depends on metrics.jsonl.
@@ -56,7 +56,8 @@ class Validation:
             StoppedError: a signal arrived before the end of the evaluation.
             NotFiniteError: the outputs of the net are not finite numbers.
         """
-        validation, observes = self.data.validation, observes_after(self.config, step)
+        validation = self.data.validation if validates_after(self.config, step) else None
+        observes = observes_after(self.config, step)
         plateau = state.plateau
         if validation is not None and (observes or not self.log.has_evaluation(step, "validation")):
             error = self._evaluate(validation, "validation", state, step)

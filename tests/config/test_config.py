@@ -53,6 +53,8 @@ MISTAKES = [
     (lambda: ScheduleConfig(power=0), "schedule.power is 0: use a number above 0"),
     (lambda: ScheduleConfig(warm_up_epochs=-1), "schedule.warm_up_epochs is -1: use 0 or more"),
     (lambda: DataConfig(validation_split="v", validation_fraction=0.1), "data.validation_fraction is 0.1"),
+    (lambda: DataConfig(fold_in_epoch=3), "data.fold_in_epoch is 3: use None, or hold out validation images"),
+    (lambda: DataConfig(validation_split="test", fold_in_epoch=3), "data.fold_in_epoch is 3: use None"),
     (lambda: dataclasses.replace(PAPER, image_size=20), "model.image_size is 20: .* has no pixels left"),
     (lambda: dataclasses.replace(PAPER, towers=3), "model.towers is 3"),
     (lambda: dataclasses.replace(PAPER, convs=()), "model.convs is "),

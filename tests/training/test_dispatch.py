@@ -13,11 +13,15 @@ from alexnet_jax.training.dispatch import (
     logs_after,
     observes_after,
     saves_after,
+    validates_after,
 )
 from tests.helpers.nets import tiny_config
 from tests.helpers.sources import Examples
 
 SOURCE = Examples([{"image": np.full((72, 72, 3), index, np.uint8), "label": np.int32(index)} for index in range(28)])
+VALIDATION = Examples(
+    [{"image": np.full((72, 72, 3), index, np.uint8), "label": np.int32(index)} for index in range(28, 40)]
+)
 
 
 def config_of(steps_per_dispatch, **changes):
@@ -51,6 +55,23 @@ def test_groups_hold_the_batches_of_single_steps():
         return [batch["label"] for _, batches in dispatches(SOURCE, config_of(size), 0) for batch in batches]
 
     np.testing.assert_array_equal(labels(2), labels(1))
+
+
+def labels_of(config, start=0):
+    return [batch["label"] for _, batches in dispatches(SOURCE, config, start, VALIDATION) for batch in batches]
+
+
+def test_validation_images_are_trained_on_from_their_epoch():
+    data = DataConfig(image_size=72, train_examples=28, validation_fraction=0.5, fold_in_epoch=2)
+    config = tiny_config(data=data, batch_size=4, steps_per_dispatch=2, epochs=5, schedule=ScheduleConfig("steps"))
+    labels = labels_of(config)
+    assert sorted(np.concatenate(labels[:7])) == sorted(np.concatenate(labels[7:14])) == list(range(28))
+    assert sorted(np.concatenate(labels[14:24])) == list(range(40))  # one pass over both
+    for start in (5, 13, 14, 15, 20):
+        np.testing.assert_array_equal(labels_of(config, start), labels[start:])
+    assert [step for step in range(1, 22) if validates_after(config, step)] == list(range(1, 15))
+    without = dataclasses.replace(config, data=dataclasses.replace(data, fold_in_epoch=None))
+    assert max(map(max, labels_of(without))) == 27
 
 
 @pytest.mark.parametrize("start", [0, 3, 6, 7, 10])

@@ -270,3 +270,19 @@ def test_at_most_two_steps_are_in_flight(train, monkeypatch):
 def test_the_report_names_the_best_checkpoint(train, options, saved):
     done = train("--epochs", 1, *options)
     assert re.search(rf"^saved     {saved}$", done.stdout, re.MULTILINE), done.stderr
+
+
+def test_a_run_that_folds_in_the_validation_images_resumes_there(train, run, tmp_path, data):
+    options = ["--schedule.rule", "steps", "--data.fold_in_epoch", 2]
+    for epochs in (1, 2, 3):
+        assert train(*options, "--epochs", epochs).returncode == 0
+    digest, rows = result_of(train(*options), run)
+    whole = RunDirectory(tmp_path / "whole")
+    done = alexnet("train", "--workdir", whole.root, "--data.dataset", data, *OPTIONS, *options)
+    assert result_of(done, whole)[0] == digest
+    assert "4 to validate, from epoch 2 to train, 2 to test" in done.stdout
+    assert "the run trained on the validation images, so none is called the best" in done.stdout
+    assert evaluations(whole) == [(6, "validation"), (6, "test"), (12, "test"), (15, "test")]
+    without = RunDirectory(tmp_path / "without")
+    done = alexnet("train", "--workdir", without.root, "--data.dataset", data, *OPTIONS, *options[:2])
+    assert result_of(done, without)[0] != digest
