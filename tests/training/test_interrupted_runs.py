@@ -276,7 +276,7 @@ def test_a_run_that_folds_in_the_validation_images_resumes_there(train, run, tmp
     options = ["--schedule.rule", "steps", "--data.fold_in_epoch", 2]
     for epochs in (1, 2, 3):
         assert train(*options, "--epochs", epochs).returncode == 0
-    digest, rows = result_of(train(*options), run)
+    digest, _ = result_of(train(*options), run)
     whole = RunDirectory(tmp_path / "whole")
     done = alexnet("train", "--workdir", whole.root, "--data.dataset", data, *OPTIONS, *options)
     assert result_of(done, whole)[0] == digest
