@@ -65,6 +65,8 @@ def _check_layers(name: str, model: ModelConfig) -> None:
             raise UsageError(f"{layer.name} has groups: {remedy}")
         if layer.operation == "average_pool":
             raise UsageError(f"{layer.name} is average pooling: {remedy}")
+        if layer.operation == "batch_norm":
+            raise UsageError(f"{layer.name} is batch normalisation: {remedy}")
 
 
 @contextlib.contextmanager

@@ -75,6 +75,9 @@ PUBLISHED = (
     Published("cifar10_18pct", "cuda-convnet", 82.0, None, "one crop", "cuda-convnet", "CIFAR-10 test"),
     Published(None, "theano_alexnet", 57.4, 80.1, "one crop", "uoguelph-mlrg/theano_alexnet"),
     Published(None, "neon, without groups", 58.6, 81.1, "one crop", "NervanaSystems/ModelZoo"),
+    Published(
+        None, "AlexNet with batch normalisation", 60.43, 82.47, "one crop", "a reproduction whose address is not known"
+    ),
     Published(None, "OneFlow", 54.8, 78.2, "one crop", "Oneflow-Inc/OneFlow-Benchmark"),
     Published(None, "TensorFlow's benchmarks", 54.6, 78.3, "one crop", "tensorflow/benchmarks"),
     Published(None, "Kempner Institute", 53.9, 77.0, "one crop", "Kempner Institute"),

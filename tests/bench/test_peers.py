@@ -119,6 +119,7 @@ def test_a_missing_package_is_reported_with_the_command_that_adds_it(monkeypatch
         ("cifar10_13pct", "conv3 is locally connected: the plain Flax peer has no such layer"),
         ("cifar10_18pct", "pool2 is average pooling"),
         ("layer_file_150", "fc6 has groups"),
+        ("alexnet_bn", "bn2 is batch normalisation"),
     ],
 )
 def test_nets_with_layers_that_a_peer_does_not_have_are_refused(name, message):
