@@ -31,7 +31,8 @@ def read_rows(file: Path, warn: Callable[[str], None] = lambda line: None) -> li
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise AlexNetError(f"{file}: cannot be read ({error.strerror}); nothing was changed, try again") from error
+        remedy = "nothing was changed; make it readable, or restore it, and try again"
+        raise AlexNetError(f"{file}: cannot be read ({error.strerror}); {remedy}") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         row = _row(line)

@@ -142,6 +142,13 @@ def test_metrics_that_the_system_cannot_read_are_not_rewritten(tmp_path, monkeyp
     assert workdir.read_metrics() == [row(1)]
 
 
+def test_a_directory_in_the_place_of_the_metrics_is_an_error_with_a_remedy(tmp_path):
+    workdir = RunDirectory(tmp_path)
+    workdir.metrics.mkdir()
+    with pytest.raises(AlexNetError, match="Is a directory.; nothing was changed; make it readable, or restore it"):
+        workdir.read_metrics()
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '[{"jax": "1"}]', "[[", "\ud800"])
 def test_unreadable_versions_are_written_again(tmp_path, content):
     workdir = RunDirectory(tmp_path)
