@@ -145,7 +145,7 @@ def test_metrics_that_the_system_cannot_read_are_not_rewritten(tmp_path, monkeyp
 def test_a_directory_in_the_place_of_the_metrics_is_an_error_with_a_remedy(tmp_path):
     workdir = RunDirectory(tmp_path)
     workdir.metrics.mkdir()
-    with pytest.raises(AlexNetError, match="Is a directory.; nothing was changed; make it readable, or restore it"):
+    with pytest.raises(AlexNetError, match=r"Is a directory.; nothing was changed; make it readable, or restore it"):
         workdir.read_metrics()
 
 
