@@ -18,6 +18,7 @@ from .training.steps import predict_step as predict_step
 from .training.steps import train_step as train_step
 from .training.steps import train_steps as train_steps
 from .variants import variant as variant
+from .weights.pretrained import pretrained as pretrained
 from .weights.read import load_run as load_run
 from .weights.read import load_weights as load_weights
 from .weights.weights import Weights as Weights

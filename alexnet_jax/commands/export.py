@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.files import replace_file
 
     weights = load_net(parsed.net, parsed.checkpoint, parsed.variant)
+    weights.check_complete(str(parsed.net))
     if parsed.out.suffix == ".onnx":
         content = export_onnx(weights.config, weights.state(), weights.class_names)
     else:

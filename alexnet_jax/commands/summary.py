@@ -13,6 +13,7 @@ from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_js
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
 from alexnet_jax.variants import VARIANTS, variant
+from alexnet_jax.weights.names import is_name_of_weights
 
 if TYPE_CHECKING:
     from alexnet_jax.weights.weights import Weights
@@ -23,7 +24,7 @@ class SummaryArguments:
     """Print which AlexNet a net is, with its preprocessing, its published accuracies and its layers."""
 
     net: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="VARIANT|NET")]
-    """One of the nets that `alexnet variants` lists, a run directory, or a file of weights."""
+    """One of the nets that `alexnet variants` lists, a run directory, or a file or pretrained:NAME of weights."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     format: Literal["table", "torchsummary"] = "table"
@@ -71,7 +72,8 @@ def main(arguments: list[str]) -> int:
 def _weights(parsed: SummaryArguments) -> Weights | None:
     """The weights of a run or a file, or None for the name of a net."""
     path = Path(parsed.net)
-    if parsed.net in VARIANTS or not (path.exists() or path.suffix or path.name != parsed.net):
+    is_weights = path.exists() or path.suffix or path.name != parsed.net or is_name_of_weights(parsed.net)
+    if parsed.net in VARIANTS or not is_weights:
         if parsed.variant is not None:
             raise UsageError(f"--variant is {parsed.variant!r}: only files of weights take it")
         return None

@@ -89,5 +89,6 @@ def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | Non
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
     """The net in a run directory or a file, on ``devices`` devices."""
     weights = load_net(net, checkpoint, variant)
+    weights.check_complete(str(net))
     layout = choose_layout(weights.config, devices)
     return Trained(weights.config, layout, layout.place(weights.state()), weights.class_names)

@@ -81,6 +81,7 @@ def facts_of(nearest: Nearest, config: ModelConfig, weights: Weights | None) -> 
     else:
         facts["preprocessing"] = preprocessing_of(weights.config, weights.statistics)
         facts["step"] = weights.step or None
+        facts["missing_layers"] = list(weights.missing_layers)
         facts["looks_untrained"] = looks_untrained(weights.params)
     return facts | {"published": [asdict(row) for row in published_for(nearest.variant)]}
 
@@ -96,6 +97,8 @@ def describe_facts(nearest: Nearest, config: ModelConfig, facts: dict[str, Any])
         lines["presets"] = ", ".join(facts["presets"])
     if "step" in facts:
         lines["trained"] = _UNKNOWN if facts["step"] is None else f"{facts['step']:,} steps"
+    if facts.get("missing_layers"):
+        lines["missing"] = ", ".join(facts["missing_layers"])
     rows, note = published_for(nearest.variant), ""
     if not rows and config.channels == 3 and config.image_size > 200:
         rows, note = published_for(None), "none of this net; AlexNets of other programs:\n"

@@ -41,7 +41,8 @@ def start_from(
 
     Args:
         weights: where the parameters come from.
-        state: a new state of ``config``. If the number of classes differs, its classifier is kept.
+        state: a new state of ``config``. Its classifier is kept if the number of classes differs, and so are layers
+            that ``weights`` does not have.
         config: the run that starts.
         say: called with a line about what was taken.
 
@@ -51,11 +52,10 @@ def start_from(
     _check_same_net(weights, config)
     head = config.model.dense_names[-1]
     before, after = weights.config.model.classes, config.model.classes
-    if before == after:
-        say(f"starts from {config.init}")
-        return state.with_variables(weights.params, weights.batch_stats)
-    say(f"starts from {config.init}, with a new {head}: {after} classes, not {before}")
-    return state.with_variables(weights.params | {head: state.params[head]}, weights.batch_stats)
+    new = weights.missing_layers if before == after or weights.missing_layers else (head,)
+    reason = f": {after} classes, not {before}" if new == (head,) else ""
+    say(f"starts from {config.init}" + (f", with a new {', '.join(new)}{reason}" if new else ""))
+    return state.with_variables(weights.params | {name: state.params[name] for name in new}, weights.batch_stats)
 
 
 def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:

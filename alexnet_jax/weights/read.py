@@ -14,6 +14,7 @@ from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffe_weights
+from alexnet_jax.weights.names import find_weights
 from alexnet_jax.weights.safetensors import read_safetensors_weights
 from alexnet_jax.weights.torchvision import read_torch_weights
 from alexnet_jax.weights.weights import Weights
@@ -44,7 +45,8 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
 
     Args:
         path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``) or a
-            ``.caffemodel`` file.
+            ``.caffemodel`` file. Or the name of trained weights: ``torchvision_features``, or with a prefix
+            ``pretrained:torchvision_features``.
         variant: the name of the net, for files whose shapes fit several nets or none.
         mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` files. None means Caffe's usual channel
             means.
@@ -70,10 +72,10 @@ def read_weights(
     checkpoint: Which = "latest",
     warn: Callable[[str], None] = print,
 ) -> Weights:
-    """Reads a trained net from a run directory or a weights file.
+    """Reads a trained net from a run directory or a weights file, or by its name.
 
     Args:
-        path: a run directory, or a file as for ``load_weights``.
+        path: a run directory, or a file or name as for ``load_weights``.
         variant: as for ``load_weights``.
         mean: as for ``load_weights``.
         checkpoint: which checkpoint of a run directory to read.
@@ -83,6 +85,7 @@ def read_weights(
         AlexNetError: the weights cannot be read.
         UsageError: the file fits several nets or none, or an argument does not fit the file.
     """
+    path = find_weights(path)
     if mean is not None and path.suffix != ".caffemodel":
         raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
     if checkpoint not in get_args(Which):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable, Iterable, Mapping
 from types import UnionType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from alexnet_jax.errors import AlexNetError, printable
 
@@ -23,6 +23,14 @@ _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, 
 _ARGUMENTS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
 _ARGUMENTS |= {"BINUNICODE8", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A replacement for a class whose objects are pickled with a state."""
+
+    def set_state(self, state: Any) -> None:
+        """Takes the state. A wrong one raises ValueError, TypeError, IndexError or KeyError."""
 
 
 def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> Any:
@@ -128,9 +136,12 @@ class _Machine:
             case "REDUCE":
                 function, arguments = self._pop(2)
                 stack.append(function(*_of_type(arguments, tuple)))
-            case "BUILD":  # sets attributes of a dict: PyTorch stores the versions of modules this way
-                stack.pop()
-                _of_type(stack[-1], dict)
+            case "BUILD":
+                (state,) = self._pop(1)
+                if isinstance(stack[-1], Stateful):
+                    stack[-1].set_state(state)
+                else:  # sets attributes of a dict: PyTorch stores the versions of modules this way
+                    _of_type(stack[-1], dict)
             case _:
                 raise AlexNetError(f"has the pickle opcode {opcode}, which torch.save does not write for tensors")
 

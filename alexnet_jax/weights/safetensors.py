@@ -1,7 +1,8 @@
 """Safetensors files: this project's format, and torchvision's names in the same container.
 
 This project's format has every parameter and running statistic as ``LAYER/KIND`` and the pixel statistics as
-``statistics/NAME``, all float32. Its metadata has the config as JSON, the class names and the step.
+``statistics/NAME``, all float32. Its metadata has the config as JSON, the class names and the step. ``last_layer`` in
+the metadata names the last layer of a file without the layers after it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
             the class names. ``torchvision`` keeps only the parameters, with the names and shapes of its state dict.
 
     Raises:
-        UsageError: the name does not end in ``.safetensors``, or the file exists.
+        UsageError: the name does not end in ``.safetensors``, the file exists, or weights without dense layers are to
+            be written in torchvision's format.
         AlexNetError: the file cannot be written.
     """
     if path.suffix != _SUFFIX:
@@ -72,6 +74,7 @@ def write_weights(weights: Weights, path: Path, file_format: FileFormat = "alexn
     if path.exists():
         raise UsageError(f"{path}: already exists; remove it or use another name")
     if file_format == "torchvision":
+        weights.check_complete()
         arrays, metadata = state_dict(weights.params, weights.config.model), {"format": "pt"}
     else:
         arrays, metadata = _to_own_format(weights)
@@ -94,6 +97,8 @@ def _to_own_format(weights: Weights) -> tuple[dict[str, np.ndarray], dict[str, s
         "class_names": json.dumps(weights.class_names),
         "step": str(weights.step),
     }
+    if weights.missing_layers:
+        metadata["last_layer"] = list(weights.params)[-1]
     leaves = jax.tree_util.tree_leaves_with_path(_saved_tree(weights))
     return {_array_name(path): np.asarray(leaf) for path, leaf in leaves}, metadata
 
@@ -107,6 +112,9 @@ def _from_own_format(metadata: dict[str, str], arrays: dict[str, np.ndarray]) ->
         raise _damaged(f"its metadata cannot be read ({first_line(error)})") from error
     form = abstract_train_state(config)
     saved_form = _saved_tree(form)
+    last = metadata.get("last_layer")
+    if last is not None:
+        saved_form["params"] = _up_to(last, config.model, saved_form["params"])
     expected = {_array_name(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(saved_form)}
     for name, shape in expected.items():
         if name not in arrays or arrays[name].shape != shape or arrays[name].dtype != np.float32:
@@ -117,6 +125,13 @@ def _from_own_format(metadata: dict[str, str], arrays: dict[str, np.ndarray]) ->
     tree = jax.tree_util.tree_map_with_path(lambda path, _: arrays[_array_name(path)], saved_form)
     statistics = Statistics(**tree["statistics"])
     return Weights(config, tree["params"], statistics, class_names, step, tree["batch_stats"])
+
+
+def _up_to(last: str, model: ModelConfig, params: PyTree) -> PyTree:
+    names = model.layer_names
+    if last not in names:
+        raise _damaged(f"its net has no layer {last}")
+    return {name: params[name] for name in names[: names.index(last) + 1]}
 
 
 def _damaged(problem: str) -> AlexNetError:

@@ -25,7 +25,7 @@ class Weights:
     Attributes:
         config: the run that it came from. For weights of another program, the recipe of that program.
         params: the parameter tree, float32: ``conv1`` to ``fc8``, each with ``kernel`` and ``bias``. It is the moving
-            average if the run keeps one.
+            average if the run keeps one. The last layers are missing in weights of the convolutions only.
         statistics: the mean that ``preprocess`` subtracts and the standard deviation that it divides by.
         class_names: the names of the classes in the order of the logits; empty if they are not known.
         step: the number of training steps behind it; 0 if it is not known.
@@ -40,8 +40,31 @@ class Weights:
     step: int = 0
     batch_stats: PyTree = field(default_factory=dict)
 
+    @property
+    def missing_layers(self) -> tuple[str, ...]:
+        """The layers of the net that have no parameters here: the last ones, in weights of the convolutions only."""
+        return tuple(name for name in self.config.model.layer_names if name not in self.params)
+
+    def check_complete(self, name: str = "weights") -> None:
+        """Checks that the net has all its layers, as its logits need.
+
+        Args:
+            name: the name of the net, for the error.
+
+        Raises:
+            UsageError: it ends at a convolution.
+        """
+        if self.missing_layers:
+            missing = ", ".join(self.missing_layers)
+            raise UsageError(f"{name}: has no {missing}; use a whole net, such as torchvision")
+
     def state(self) -> TrainState:
-        """A train state for evaluation. It has no optimizer state."""
+        """A train state for evaluation. It has no optimizer state.
+
+        Raises:
+            UsageError: the weights have no dense layers.
+        """
+        self.check_complete()
         return TrainState(
             step=jnp.array(self.step, jnp.int32),
             params=self.params,

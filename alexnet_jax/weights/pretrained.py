@@ -1,0 +1,30 @@
+"""Trained weights by name, in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxtyping import PyTree
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.weights.names import PREFIX
+from alexnet_jax.weights.read import read_weights
+
+
+def pretrained(name: str) -> tuple[ModelConfig, PyTree]:
+    """The net and the parameters of trained weights.
+
+    ``load_weights(name)`` also returns their preprocessing and the names of their classes.
+
+    Args:
+        name: ``torchvision_features``, the five convolutions of torchvision's AlexNet, which come with the package.
+
+    Returns:
+        The net's config, and its parameters: ``conv1``, ``conv2`` and so on, each with ``kernel`` and ``bias``,
+        float32. Those of ``torchvision_features`` end at ``conv5``, so ``features`` gives the layers up to ``pool5``.
+
+    Raises:
+        UsageError: there are no weights of that name.
+    """
+    weights = read_weights(Path(PREFIX + name))
+    return weights.config.model, weights.params
