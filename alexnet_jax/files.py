@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from alexnet_jax.errors import AlexNetError
+
 
 def replace_file(path: Path, content: str | bytes) -> None:
     """Writes ``content`` to ``path``. Readers see the old file or the new one, even after a crash.
 
     Raises:
         OSError: the file cannot be written. The old file is unchanged.
+        AlexNetError: ``path`` is a directory.
     """
+    if path.is_dir():
+        raise AlexNetError(f"{path}: is a directory, and a file of this name has to be written; remove it")
     draft = path.with_name(f".{path.name}.new")
     try:
         with draft.open("wb") as file:
