@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "measure the errors of a trained net on a whole split",
     "prepare": "make a data set of small images from ImageNet's tars, a folder or TFDS",
     "predict": "print the most probable classes of images",
+    "features": "read the features of many images out of a net",
     "convert": "convert weights of PyTorch, Caffe or a run to safetensors",
     "export": "export a trained net to ONNX or StableHLO",
     "bench": "time a net or the input pipeline, and compare with other programs",
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 
 
-_WRITERS = ("train", "prepare", "convert", "export")
+_WRITERS = ("train", "prepare", "features", "convert", "export")
 """The commands whose results are files. They do not need their output."""
 
 

@@ -40,13 +40,17 @@ def imported(path):
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("config", ["ops", "net", "preprocessing", "data", "training", "weights", "export", "bench", "console"]),
+        (
+            "config",
+            ["ops", "net", "preprocessing", "data", "training", "weights", "readout", "export", "bench", "console"],
+        ),
         ("ops", ["net", "preprocessing", "data", "training", "weights", "export", "bench", "console", "commands"]),
         ("preprocessing", ["net", "data", "training", "weights", "export", "bench", "console", "commands"]),
         ("net", ["data", "training", "weights", "export", "bench", "console", "commands"]),
         ("data", ["net", "training", "weights", "export", "bench", "console", "commands"]),
-        ("training", ["export", "bench", "commands"]),
-        ("weights", ["export", "bench", "console", "commands"]),
+        ("training", ["readout", "export", "bench", "commands"]),
+        ("readout", ["export", "bench", "console", "commands"]),
+        ("weights", ["readout", "export", "bench", "console", "commands"]),
         ("export", ["bench", "console", "commands"]),
         ("bench", ["commands"]),
         ("console", ["bench", "commands"]),

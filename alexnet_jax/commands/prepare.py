@@ -14,7 +14,7 @@ from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig, Resize
-from alexnet_jax.console.progress import PreparationDisplay, say, say_verbatim
+from alexnet_jax.console.progress import ImagesDisplay, say, say_verbatim
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     for remark in collection.remarks:
         say(console, f"note      {remark}")
-    with StopRequest() as stop, PreparationDisplay(console) as display:
+    with StopRequest() as stop, ImagesDisplay(console, is_estimate=True) as display:
         journal = build(
             collection, recipe, data_dir, name, parsed.threads, display.advance, lambda: stop.signal is not None
         )

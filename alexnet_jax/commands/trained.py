@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.data.source import Source
 from alexnet_jax.errors import NotFiniteError, UsageError
 from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.training.parallel import Layout, choose_layout
@@ -84,6 +85,15 @@ def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | Non
     """The net in a run directory or a file. Prints a warning for a damaged checkpoint."""
     use_virtual_devices()
     return read_weights(net, variant, mean, checkpoint, lambda line: print(line, file=sys.stderr))
+
+
+def open_images_for(weights: Weights, data: str, split: str | None, default_split: str, data_dir: str | None) -> Source:
+    """The images that ``data`` names, at the size that the net stores. Other arguments as for ``open_images``."""
+    from alexnet_jax.data.open_images import open_images
+
+    config = weights.config
+    own = config.data if data_dir is None else replace(config.data, data_dir=data_dir)
+    return open_images(data, own, config.model.channels, split, default_split)
 
 
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:

@@ -144,17 +144,23 @@ class Display:
         return _minutes(seconds)
 
 
-class PreparationDisplay:
-    """A context manager that shows the progress of a preparation of images."""
+class ImagesDisplay:
+    """A context manager that shows how many images are done.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to print.
+        is_estimate: whether the expected number of images is an estimate.
+    """
+
+    def __init__(self, console: Console, is_estimate: bool = False) -> None:
+        self._of = "of about" if is_estimate else "of"
         self._console = console
         self._first: int | None = None
         self._first_at = self._last_line = time.monotonic()
         self._bar = _new_bar(console, "images", TimeRemainingColumn(elapsed_when_finished=True))
         self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> PreparationDisplay:
+    def __enter__(self) -> ImagesDisplay:
         self._bar.start()
         return self
 
@@ -174,7 +180,7 @@ class PreparationDisplay:
             return
         self._last_line = now
         left = _minutes((expected - done) / rate)
-        say(self._console, f"images    {done:,} of about {expected:,}, {rate:,.0f} images/s, {left} left")
+        say(self._console, f"images    {done:,} {self._of} {expected:,}, {rate:,.0f} images/s, {left} left")
 
 
 def _minutes(seconds: float) -> str:

@@ -57,15 +57,16 @@ def training_batches(
 
 
 def evaluation_batches(
-    source: Source, batch_size: int, process_index: int = 0, process_count: int = 1
+    source: Source, batch_size: int, process_index: int = 0, process_count: int = 1, start: int = 0
 ) -> Iterator[Example]:
     """Batches with every example once, in order. The last one is padded with examples of label -1.
 
-    Arguments, batches and errors are those of ``training_batches``. Each process gets the same number of batches.
+    Arguments, batches and errors are those of ``training_batches``. Each process gets the same number of batches. The
+    first is batch ``start``.
     """
     rows = _rows_of(process_index, process_count, batch_size)
     order = grain.MapDataset.range(len(source)).batch(batch_size, batch_fn=np.array)
-    return iter(order.map(partial(_read, source, rows)).to_iter_dataset(read_options(source, rows)))
+    return iter(order.map(partial(_read, source, rows))[start:].to_iter_dataset(read_options(source, rows)))
 
 
 def read_options(source: Source, rows: slice, threads: int | None = None) -> grain.ReadOptions:

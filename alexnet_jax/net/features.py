@@ -55,9 +55,14 @@ def features(
 
 
 def layers_with_parameters(params: PyTree, config: ModelConfig) -> tuple[str, ...]:
-    """The names of the layers that ``params`` suffice for: all, or those before the first one that is missing."""
+    """The names of the layers that ``params`` suffice for: all, or those before the first one that is missing.
+
+    A dropout before the missing layer is left out.
+    """
     needed = set(config.layer_names)
-    has_all = takewhile(lambda layer: layer.name not in needed or layer.name in params, config.layers())
+    has_all = list(takewhile(lambda layer: layer.name not in needed or layer.name in params, config.layers()))
+    while has_all and has_all[-1].operation == "dropout":
+        has_all.pop()
     return tuple(layer.name for layer in has_all)
 
 

@@ -69,19 +69,21 @@ def state_dict(params: PyTree, config: ModelConfig) -> dict[str, np.ndarray]:
 
 
 def torchvision_names(config: ModelConfig) -> dict[str, str]:
-    """Torchvision's name of each layer, by ours: ``conv1`` is ``features.0``.
+    """Torchvision's name of each layer with parameters, by ours: ``conv1`` is ``features.0``."""
+    return {layer: module for module, layer in torchvision_modules(config).items() if layer in config.layer_names}
 
-    Its names count every module of ``features`` or ``classifier``, activations, pooling and dropout included.
+
+def torchvision_modules(config: ModelConfig) -> dict[str, str]:
+    """Our name of each module of the net in torchvision's form: ``features.2`` is ``pool1``.
+
+    Activations, pooling and dropout are modules, too. ``classifier`` begins with the first dropout or dense layer.
     """
-    names, index = {}, 0
-    for number, conv in enumerate(config.convs, start=1):
-        names[f"conv{number}"] = f"features.{index}"
-        index += 1 + len(conv.then)
-    *hidden, head = config.dense_names
-    offset = 1 if config.dropout.place == "before" else 0
-    for position, name in enumerate(hidden):
-        names[name] = f"classifier.{3 * position + offset}"  # each with a ReLU and a dropout
-    names[head] = f"classifier.{3 * len(hidden)}"
+    names: dict[str, str] = {}
+    sequence, first = "features", 0
+    for index, layer in enumerate(config.layers()):
+        if sequence == "features" and layer.operation in ("dropout", "dense", "classifier"):
+            sequence, first = "classifier", index
+        names[f"{sequence}.{index - first}"] = layer.name
     return names
 
 

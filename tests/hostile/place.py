@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -44,7 +45,10 @@ def make_place(root: Path) -> Path:
     shutil.copy(REFERENCES / "caffe" / "tiny_caffe_alexnet.caffemodel", root / "net.caffemodel")
     shutil.copy(REFERENCES / "caffe" / "tiny_mean.binaryproto", root / "mean.binaryproto")
     shutil.copy(REFERENCES / "torch" / "tiny_torchvision.pth", root / "net.pth")
-    for suffix in ("safetensors", "caffemodel", "pth", "pt", "binaryproto", "json", "png", "jpg", "webp", "tar"):
+    with h5py.File(root / "net.h5", "w") as file:  # the sample for damaged files
+        file["images"] = np.zeros((5, 16, 16, 3), np.uint8)
+        file["floats"] = np.zeros((5, 16), np.float32)
+    for suffix in ("safetensors", "caffemodel", "pth", "pt", "binaryproto", "json", "png", "jpg", "webp", "tar", "h5"):
         _hostile_files(root, suffix)
     _weights(root)
     _configs(root)

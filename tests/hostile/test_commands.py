@@ -381,7 +381,38 @@ IMAGES = [
     )
 ]
 
-CASES = [*WORDS, *NAMES, *NUMBERS, *RUNS, *WEIGHTS, *PREPARE, *IMAGES]
+FEATURES = [
+    ("features", "net"),
+    ("features run photos", "--out"),
+    ("features run photos --out new.txt", "new.txt"),
+    ("features run photos --out nowhere/new.h5", "nowhere"),
+    ("features run photos --out directory.h5", "directory.h5"),
+    ("features run photos --out net.h5", "net.h5"),
+    ("features run photos --out text.h5", "text.h5"),
+    ("features run photos --out new.h5 --layers convv1", "conv1"),
+    ("features run photos --out new.h5 --layers features.99", "features.99"),
+    ("features run photos --out new.h5 --layers ''", "layers"),
+    ("features run photos --out new.h5 --pca 0", "--pca"),
+    ("features run photos --out new.h5 --pca 18 --layers conv1", "--pca"),
+    ("features run photos --out new.h5 --pca 3 --random_projection 3", "--pca"),
+    ("features run photos --out new.h5 --random_projection -1", "--random_projection"),
+    ("features run photos --out new.h5 --untrained -1", "--untrained"),
+    ("features run photos --out new.h5 --seed 4294967296", "--seed"),
+    ("features run photos --out new.h5 --split train", "--split"),
+    ("features run photos --out new.h5 --json nowhere/out.json", "nowhere"),
+    ("features run cifar10_sample --split nothing --out new.h5", "nothing"),
+    ("features run nothing --out new.h5", "nothing"),
+    ("features run ./nothing --out new.h5", "nothing"),
+    ("features run no_images --out new.h5", "no_images"),
+    ("features run net.h5 --out new.h5", "net.h5:/floats"),
+    ("features run net.h5:/imagse --out new.h5", "/images"),
+    ("features run net.h5:/floats --out new.h5", "uint8"),
+    ("features missing photos --out new.h5", "missing"),
+    ("features truncated.pth photos --out new.h5", "truncated.pth"),
+    *((f"features run {kind}.h5:/images --out new.h5", f"{kind}.h5") for kind in BAD_FILES),
+]
+
+CASES = [*FEATURES, *WORDS, *NAMES, *NUMBERS, *RUNS, *WEIGHTS, *PREPARE, *IMAGES]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Features of many images: read in blocks, stored, compared, and searched for nearest neighbours."""
