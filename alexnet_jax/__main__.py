@@ -27,11 +27,12 @@ COMMANDS = {
     "bench": "time a net or the input pipeline, and compare with other programs",
     "variants": "list the named nets with their sizes",
     "summary": "print which AlexNet a net is, and its layers with shapes, parameters and MACs",
+    "report": "write a web page that shows what a run learned",
     "completion": "print a script that completes options in bash, zsh, fish or tcsh",
 }
 
 
-_WRITERS = ("train", "prepare", "features", "convert", "export")
+_WRITERS = ("train", "prepare", "features", "convert", "export", "report")
 """The commands whose results are files. They do not need their output."""
 
 

@@ -52,7 +52,8 @@ def imported(path):
         ("readout", ["export", "bench", "console", "commands"]),
         ("weights", ["readout", "export", "bench", "console", "commands"]),
         ("export", ["bench", "console", "commands"]),
-        ("bench", ["commands"]),
+        ("bench", ["report", "commands"]),
+        ("report", ["export", "bench", "commands"]),
         ("console", ["bench", "commands"]),
     ],
 )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Int, PyTree
 
 from alexnet_jax.config import ModelConfig, TrainConfig
 
 Row = dict[str, Any]
+_MOST_NAMED_CLASSES = 30
+_MOST_NUMBERED_CLASSES = 15
 
 
 def _new_figure(**options: Any) -> Any:
@@ -21,13 +25,20 @@ def _new_figure(**options: Any) -> Any:
 
 
 def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
+    """Writes ``plot_curves`` to the PNG file ``path``."""
+    _save(plot_curves(rows, config), path)
+
+
+def plot_curves(rows: list[Row], config: TrainConfig) -> Any:
     """Plots loss and top-1 error over the epochs, one line for each split, and where the learning rate drops.
 
     Args:
         rows: the rows of metrics.jsonl. Training rows of fewer than ``config.log_every`` steps, as before a checkpoint
             or a stop, are averaged with the rows after them.
         config: the run.
-        path: the PNG file to write.
+
+    Returns:
+        The Matplotlib figure.
     """
     figure = _new_figure(figsize=(10, 4))
     training = [row for row in rows if row["split"] == "train"]
@@ -50,7 +61,7 @@ def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.has_data():  # rows may have been lost
             axes.legend()
-    _save(figure, path)
+    return figure
 
 
 def merge_short_rows(training: list[Row], steps: int) -> list[Row]:
@@ -89,12 +100,19 @@ def _rate_drops(training: list[Row]) -> list[float]:
 
 
 def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
+    """Writes ``plot_filters`` to the PNG file ``path``."""
+    _save(plot_filters(params, config), path)
+
+
+def plot_filters(params: PyTree, config: ModelConfig) -> Any:
     """Draws the kernels of conv1, one block for each tower (paper, Figure 3).
 
     Args:
         params: the parameters of the net. Each kernel is scaled to the full range of colours.
         config: the net.
-        path: the PNG file to write.
+
+    Returns:
+        The Matplotlib figure.
     """
     kernels = np.asarray(params["conv1"]["kernel"])
     if kernels.ndim == 6:  # locally connected: those of the position in the middle
@@ -108,7 +126,45 @@ def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
         axes.imshow(_tile(tower, columns), interpolation="nearest", cmap="gray")
         axes.set_title(f"conv1, tower {number} of {config.towers}" if config.towers > 1 else "conv1", fontsize=9)
         axes.set_axis_off()
-    _save(figure, path)
+    return figure
+
+
+def plot_confusion(counts: Int[np.ndarray, "labels predictions"], class_names: Sequence[str]) -> Any:
+    """Draws a confusion matrix. Each row is scaled by its number of images.
+
+    Args:
+        counts: the number of images of each label (rows) with each prediction (columns).
+        class_names: the names of the classes, which are written beside at most 30 of them.
+
+    Returns:
+        The Matplotlib figure.
+    """
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = _new_figure(figsize=(6.5, 6))
+    axes = figure.subplots()
+    image = axes.imshow(fractions, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+    axes.set(xlabel="predicted class", ylabel="true class")
+    if len(counts) <= _MOST_NAMED_CLASSES:
+        axes.set_xticks(range(len(counts)), class_names, rotation=90)
+        axes.set_yticks(range(len(counts)), class_names)
+    if len(counts) <= _MOST_NUMBERED_CLASSES:
+        for (row, column), fraction in np.ndenumerate(fractions):
+            if counts[row, column]:
+                colour = "white" if fraction > 0.5 else "black"
+                axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize=9)
+    figure.colorbar(image, label="fraction of the true class", shrink=0.8)
+    return figure
+
+
+def to_svg(figure: Any) -> str:
+    """A figure as the ``<svg>`` element of an HTML page. Equal figures give equal texts."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "alexnet", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
 
 
 def _tile(kernels: np.ndarray, columns: int) -> np.ndarray:

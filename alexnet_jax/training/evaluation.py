@@ -108,7 +108,7 @@ def _mean_scores(
     """The logarithm of the mean probabilities of several nets."""
     scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
     for index, one in enumerate(scores, start=1):
-        _check_outputs(one, f"net {index} of {len(nets)}" if len(nets) > 1 else "the net")
+        check_outputs(one, f"net {index} of {len(nets)}" if len(nets) > 1 else "the net")
     return np.logaddexp.reduce(scores) - np.float32(np.log(len(nets)))
 
 
@@ -164,7 +164,7 @@ def predict_images(
     """
     padded = np.pad(images, [(0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)])
     scores = np.asarray(layout.predict_step(state, jnp.asarray(padded), views))[: len(images)]
-    _check_outputs(scores, "the net")
+    check_outputs(scores, "the net")
     labels = np.argsort(-scores, axis=1, kind="stable")[:, :top]
     return [
         [(float(np.exp(image_scores[label])), int(label)) for label in image_labels]
@@ -172,7 +172,12 @@ def predict_images(
     ]
 
 
-def _check_outputs(scores: Float[np.ndarray, "batch classes"], net: str) -> None:
+def check_outputs(scores: Float[np.ndarray, "batch classes"], net: str) -> None:
+    """Checks the outputs of a net, whose name is ``net`` in the error.
+
+    Raises:
+        NotFiniteError: some are not finite numbers.
+    """
     if not np.isfinite(scores).all():
         raise _not_finite(net)
 

@@ -1,0 +1,81 @@
+"""The training images nearest to some test images (paper, Figure 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from alexnet_jax.config import ModelConfig
+from alexnet_jax.data.pipeline import evaluation_batches
+from alexnet_jax.data.source import Part, Source
+from alexnet_jax.net.features import features
+from alexnet_jax.preprocessing.augment import preprocess
+from alexnet_jax.readout.nearest import nearest
+from alexnet_jax.training.evaluation import BATCH_SIZE
+from alexnet_jax.weights.weights import Weights
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image near a test image: its index, and the Euclidean distance of their features."""
+
+    index: int
+    distance: float
+
+
+def feature_layer(config: ModelConfig) -> str:
+    """The last layer before the classifier and its dropout: ``relu7`` in an eight-layer net."""
+    *_, hidden = [layer.name for layer in config.layers() if layer.operation not in ("dropout", "classifier")]
+    return hidden
+
+
+def nearest_images(
+    weights: Weights,
+    queries: Source,
+    images: Source,
+    count: int,
+    most: int,
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> list[list[Neighbour]]:
+    """The nearest images of each query by the Euclidean distance of the features of ``feature_layer``.
+
+    Args:
+        weights: the trained net.
+        queries: the images to find neighbours for.
+        images: where to look.
+        count: the number of neighbours.
+        most: the number of ``images`` to look at. If there are more, a fixed random choice of them.
+        on_batch: called with the number of images after each batch.
+    """
+    indices = np.arange(len(images))
+    if len(images) > most:
+        indices = np.sort(np.random.default_rng(0).choice(len(images), most, replace=False))
+    found = nearest(
+        np.concatenate(list(_features(weights, queries))),
+        _features(weights, Part(images, indices)),
+        count,
+        on_batch,
+    )
+    return [
+        [Neighbour(int(indices[row]), float(distance)) for row, distance in zip(rows, distances, strict=True)]
+        for rows, distances in zip(found.rows, found.distances, strict=True)
+    ]
+
+
+def part_of(source: Source, indices: Sequence[int]) -> Source:
+    """The images of ``source`` at ``indices``."""
+    return Part(source, np.array(indices, np.int64))
+
+
+def _features(weights: Weights, source: Source) -> Iterator[Float[np.ndarray, "batch ..."]]:
+    config = weights.config
+    layer = feature_layer(config.model)
+    done = 0
+    for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
+        images = preprocess(batch["image"], weights.statistics, config)
+        values = features(weights.params, images, config.model, [layer], weights.batch_stats)[layer]
+        yield np.asarray(values)[: len(source) - done]
+        done += len(values)
