@@ -6,6 +6,7 @@ from .errors import UsageError as UsageError
 from .net.features import features as features
 from .net.model import AlexNet as AlexNet
 from .ops.backends import use_forms as use_forms
+from .perceptual.lpips import lpips as lpips
 from .preprocessing.augment import preprocess as preprocess
 from .preprocessing.statistics import Statistics as Statistics
 from .presets import preset as preset
