@@ -1,4 +1,4 @@
-"""The ``--json`` flag that the commands share."""
+"""The ``--json`` flag that the commands share, and the check of the pictures that they write."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ def check_json_path(path: str | None) -> None:
         raise UsageError(f"--json is {path}: there is no directory {Path(path).parent}")
     if Path(path).is_dir():
         raise UsageError(f"--json is {path}: is a directory; name a file")
+
+
+def check_picture_path(path: Path) -> None:
+    """Checks that the picture of ``--out`` can be made, before a command starts its work.
+
+    Raises:
+        UsageError: it is no PNG file, or its directory does not exist.
+    """
+    if path.suffix != ".png":
+        raise UsageError(f"--out is {path}: name a file ending in .png")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out is {path}: there is no directory {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"--out is {path}: is a directory; name a file")
 
 
 def write_json(value: Any, path: str | None) -> bool:

@@ -18,7 +18,8 @@ _MOST_NAMED_CLASSES = 30
 _MOST_NUMBERED_CLASSES = 15
 
 
-def _new_figure(**options: Any) -> Any:
+def new_figure(**options: Any) -> Any:
+    """A figure of Matplotlib that arranges its axes by itself. ``options`` are those of ``Figure``."""
     from matplotlib.figure import Figure  # slow to import
 
     return Figure(layout="constrained", **options)
@@ -26,7 +27,7 @@ def _new_figure(**options: Any) -> Any:
 
 def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:
     """Writes ``plot_curves`` to the PNG file ``path``."""
-    _save(plot_curves(rows, config), path)
+    save_figure(plot_curves(rows, config), path)
 
 
 def plot_curves(rows: list[Row], config: TrainConfig) -> Any:
@@ -40,7 +41,7 @@ def plot_curves(rows: list[Row], config: TrainConfig) -> Any:
     Returns:
         The Matplotlib figure.
     """
-    figure = _new_figure(figsize=(10, 4))
+    figure = new_figure(figsize=(10, 4))
     training = [row for row in rows if row["split"] == "train"]
     drops = _rate_drops(training)
     lines = {
@@ -101,7 +102,7 @@ def _rate_drops(training: list[Row]) -> list[float]:
 
 def draw_filters(params: PyTree, config: ModelConfig, path: Path) -> None:
     """Writes ``plot_filters`` to the PNG file ``path``."""
-    _save(plot_filters(params, config), path)
+    save_figure(plot_filters(params, config), path)
 
 
 def plot_filters(params: PyTree, config: ModelConfig) -> Any:
@@ -120,7 +121,7 @@ def plot_filters(params: PyTree, config: ModelConfig) -> Any:
     towers = np.split(kernels, config.towers, axis=-1)
     columns = 8 if towers[0].shape[-1] <= 32 else 16
     tower_rows = -(-towers[0].shape[-1] // columns)
-    figure = _new_figure(figsize=(0.55 * columns, 0.55 * tower_rows * config.towers + 0.4 * config.towers))
+    figure = new_figure(figsize=(0.55 * columns, 0.55 * tower_rows * config.towers + 0.4 * config.towers))
     blocks = figure.subplots(config.towers, 1, squeeze=False)[:, 0]
     for number, (axes, tower) in enumerate(zip(blocks, towers, strict=True), start=1):
         axes.imshow(_tile(tower, columns), interpolation="nearest", cmap="gray")
@@ -140,7 +141,7 @@ def plot_confusion(counts: Int[np.ndarray, "labels predictions"], class_names: S
         The Matplotlib figure.
     """
     fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = _new_figure(figsize=(6.5, 6))
+    figure = new_figure(figsize=(6.5, 6))
     axes = figure.subplots()
     image = axes.imshow(fractions, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -182,7 +183,8 @@ def _tile(kernels: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a PNG file. Readers see the old file or the new one."""
     draft = path.with_name(f".{path.name}")
     figure.savefig(draft, format="png", dpi=130)
     draft.replace(path)

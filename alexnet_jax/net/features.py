@@ -78,7 +78,7 @@ def check_layer(params: PyTree, config: ModelConfig, name: str) -> None:
     present = layers_with_parameters(params, config)
     if name not in present:
         end = f"these weights end at {present[-1]}" if present else "these weights have no first layer"
-        raise UsageError(f"layer {name}: {end}; use one of {', '.join(present)}, or the weights of the whole net")
+        raise UsageError(f"layer {name}: {end}; use one of {', '.join(present)}, or a whole net, such as torchvision")
 
 
 def _check_preprocessed(images: Array | np.ndarray, config: ModelConfig) -> None:

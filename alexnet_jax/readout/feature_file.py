@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +129,9 @@ def open_features(path: Path) -> FeatureFile:
     if path.suffix not in (*HDF5_SUFFIXES, *_MOST_BYTES):
         raise UsageError(f"{path}: unknown format; name a file of features, which ends in .h5, .npz or .mat")
     arrays, facts = _read(path)
-    layers = {name: array for name, array in arrays.items() if _is_features(array)}
+    order = [matlab_name(name) if path.suffix == ".mat" else name for name in facts.get("layers", {})]
+    names = sorted(arrays, key=lambda name: order.index(name) if name in order else len(order))
+    layers = {name: arrays[name] for name in names if _is_features(arrays[name])}
     if not layers:
         raise AlexNetError(f"{path}: has no arrays of features (images, ...); write some with `alexnet features`")
     counts = {len(array) for array in layers.values()}
@@ -169,7 +170,9 @@ def _read(path: Path) -> tuple[dict[str, Any], Facts]:
             from scipy.io import loadmat
 
             content = {name: np.asarray(array) for name, array in loadmat(path).items() if not name.startswith("__")}
-    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the parsers of NumPy and SciPy raise many types
         raise AlexNetError(f"{path}: cannot be read ({first_line(error)}); write it again") from error
     facts = content.pop(FACTS, None)
     return content, _parse(None if facts is None or facts.size != 1 else facts.item())

@@ -164,7 +164,6 @@ def _fill(draft: Draft, what: ReadOut, reductions: Mapping[str, Reduce], source:
         return
     layers = tuple(dict.fromkeys(what.layers.values()))
     batches = feature_batches(what.weights, source, layers, what.reduction.spatial_mean, start)
-    progress.advance(start, count)
     for features in batches:
         rows = {name: reductions.get(name, np.asarray)(features[layer]) for name, layer in what.layers.items()}
         draft.write(rows)

@@ -102,12 +102,41 @@ class Similarity:
     cka: float
 
 
-def compare(a: Products, b: Products, distance: Distance = "correlation") -> Similarity:
-    """Compares two layers on the same images. Numbers that are not defined, as for equal features, are NaN."""
-    one, other = (squareform(dissimilarities(each, distance), checks=False) for each in (a, b))
+@dataclass(frozen=True)
+class Compared:
+    """Two layers.
+
+    Attributes:
+        a: the dissimilarity matrix of one.
+        b: that of the other.
+        similarity: how similar they are.
+    """
+
+    a: Float[np.ndarray, "images images"]
+    b: Float[np.ndarray, "images images"]
+    similarity: Similarity
+
+
+def compare_layers(a: Any, b: Any, rows: np.ndarray, distance: Distance = "correlation") -> Compared:
+    """Compares two layers on the same images. Numbers that are not defined, as for equal features, are NaN.
+
+    Args:
+        a: (images, ...), an array or a dataset of an HDF5 file.
+        b: the same images in another layer.
+        rows: the images to compare, in ascending order.
+        distance: how different two images are.
+    """
+    one, other = products(a, rows), products(b, rows)
+    matrices = dissimilarities(one, distance), dissimilarities(other, distance)
+    return Compared(*matrices, Similarity(*correlations(*matrices), linear_cka(one, other)))
+
+
+def correlations(a: Float[np.ndarray, "images images"], b: Float[np.ndarray, "images images"]) -> tuple[float, float]:
+    """Spearman's and Kendall's (tau-b) correlation of two dissimilarity matrices, over all pairs of images."""
+    one, other = squareform(a, checks=False), squareform(b, checks=False)
     if np.ptp(one) == 0 or np.ptp(other) == 0:  # SciPy would warn
-        return Similarity(math.nan, math.nan, linear_cka(a, b))
-    return Similarity(float(spearmanr(one, other).statistic), float(kendalltau(one, other).statistic), linear_cka(a, b))
+        return math.nan, math.nan
+    return float(spearmanr(one, other).statistic), float(kendalltau(one, other).statistic)
 
 
 def sample_rows(count: int, most: int, seed: int) -> np.ndarray:

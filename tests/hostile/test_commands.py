@@ -425,6 +425,33 @@ FEATURES = [
     *((f"features run {kind}.h5:/images --out new.h5", f"{kind}.h5") for kind in BAD_FILES),
 ]
 
+FEATURES += [
+    ("nearest run photos", "no images"),
+    ("nearest run photos missing.png", "missing.png"),
+    ("nearest run photos text.png", "text.png"),
+    ("nearest run photos no_images", "no_images"),
+    ("nearest run missing photos/test", "missing"),
+    ("nearest missing photos photos/test", "missing"),
+    ("nearest run photos photos/test --count 0", "--count"),
+    ("nearest run photos photos/test --layer relu99", "relu99"),
+    ("nearest run photos photos/test --out new.jpg", "new.jpg"),
+    ("nearest run photos photos/test --out nowhere/new.png", "nowhere"),
+    ("nearest run photos photos/test --out directory.png", "directory.png"),
+    ("nearest run photos photos/test --json photos", "photos"),
+    ("similarity", "features_a"),
+    ("similarity net.h5", "features_b"),
+    ("similarity net.h5 run", "run"),
+    ("similarity net.h5 net.h5 --images 2", "--images"),
+    ("similarity net.h5 net.h5 --seed -1", "--seed"),
+    ("similarity net.h5 net.h5 --layers flotas", "floats"),
+    ("similarity net.h5 net.h5 --distance manhattan", "--distance"),
+    ("similarity net.h5 net.h5 --out new.jpg", "new.jpg"),
+    ("similarity net.h5 net.h5 --matrices new.h5", "new.h5"),
+    ("similarity net.h5 net.h5 --matrices nowhere/new.npz", "nowhere"),
+    ("similarity net.h5 net.h5 --json nowhere/out.json", "nowhere"),
+    *((f"similarity net.h5 {kind}.h5", f"{kind}.h5") for kind in BAD_FILES),
+]
+
 CASES = [*FEATURES, *WORDS, *NAMES, *NUMBERS, *RUNS, *WEIGHTS, *PREPARE, *IMAGES]
 
 

@@ -1,0 +1,160 @@
+"""``alexnet nearest``."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+
+from alexnet_jax.commands.json_output import STDOUT, JsonPath, check_json_path, check_picture_path, write_json
+from alexnet_jax.commands.parsing import parse
+from alexnet_jax.config.checks import check
+from alexnet_jax.errors import UsageError
+
+if TYPE_CHECKING:
+    from alexnet_jax.data.source import Source
+    from alexnet_jax.readout.nearest import Neighbours
+
+
+@dataclass(frozen=True)
+class NearestArguments:
+    """Find the images of a data set that are nearest to some images, as in the paper's Figure 4.
+
+    Their distance is the Euclidean distance of the features of a layer.
+    """
+
+    net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
+    """A run directory or a file of weights."""
+    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    """What to search: a folder of images, an array of an HDF5 file, FILE.h5:ARRAY, or a data set."""
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")]
+    """JPEG, PNG or WebP files, or folders, whose images are all read."""
+    layer: str | None = None
+    """The layer. Default: fc7, or the last hidden layer that the net has."""
+    count: int = 6
+    """The number of nearest images."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.png")] = Path("nearest.png")
+    """The picture to write: a row for each image, and its nearest images to the right of it."""
+    split: str | None = None
+    """The split of a data set. Default: train."""
+    data_dir: str | None = None
+    """The directory of TFDS data sets."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
+    some."""
+    variant: str | None = None
+    """The net, if a file of weights fits more than one."""
+    json: JsonPath = None
+    """Also write the nearest images to a JSON file; - prints the JSON instead of the table."""
+
+
+_MOST_ROWS = 50
+"""Images in a picture."""
+
+
+def main(arguments: list[str]) -> int:
+    """Searches all images of the data, prints the nearest ones and draws them."""
+    warnings.filterwarnings("ignore", module="PIL")  # about odd metadata in photos with intact pixels
+    parsed = parse(NearestArguments, arguments, "nearest")
+    _check(parsed)
+    import numpy as np
+
+    from alexnet_jax.commands.trained import load_net, naming, open_images_for
+    from alexnet_jax.console.progress import ImagesDisplay
+    from alexnet_jax.data.images import decode_image
+    from alexnet_jax.readout.compute import feature_batches, features_of
+    from alexnet_jax.readout.layers import find_layers, last_hidden_layer
+    from alexnet_jax.readout.nearest import nearest
+
+    weights = load_net(parsed.net, parsed.checkpoint, parsed.variant)
+    config, params = weights.config, weights.params
+    asked = parsed.layer or last_hidden_layer(params, config.model)
+    layer = find_layers([asked], params, config.model)[asked]
+    source = open_images_for(weights, parsed.data, parsed.split, "train", parsed.data_dir)
+    files = _files(parsed.images)
+    size, channels, resize = config.data.image_size, config.model.channels, config.data.resize
+    images = np.stack([decode_image(file, size, channels, resize) for file in files])
+    with naming(parsed.net), ImagesDisplay(Console(stderr=parsed.json == STDOUT)) as display:
+        queries = features_of(weights, images, (layer,))[layer]
+        batches = (batch[layer] for batch in feature_batches(weights, source, (layer,)))
+        found = nearest(queries, batches, parsed.count, lambda done: display.advance(done, len(source)))
+    _draw(parsed.out, asked, files, images, source, found)
+    rows = [
+        {
+            "image": str(file),
+            "nearest": [
+                {"name": source.name(int(row)), "row": int(row), "distance": float(distance)}
+                for row, distance in zip(found.rows[index], found.distances[index], strict=True)
+            ],
+        }
+        for index, file in enumerate(files)
+    ]
+    result = {"layer": asked, "searched": len(source), "picture": str(parsed.out), "images": rows}
+    if write_json(result, parsed.json):
+        _print(result)
+    return 0
+
+
+def _check(parsed: NearestArguments) -> None:
+    if not parsed.images:
+        raise UsageError("no images: name one or more files or folders after the data")
+    check(parsed.count > 0, "--count", parsed.count, "use a number above 0")
+    check_picture_path(parsed.out)
+    check_json_path(parsed.json)
+
+
+def _files(paths: tuple[Path, ...]) -> list[Path]:
+    """The files among ``paths``, and the image files in the folders among them."""
+    from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
+
+    files: list[Path] = []
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = [file for file in visible_files(path) if is_image_name(file.name)]
+        if not found:
+            raise UsageError(f"{path}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
+        files += found
+    return files
+
+
+def _draw(out: Path, layer: str, files: list[Path], images: Any, source: Source, found: Neighbours) -> None:
+    from alexnet_jax.console.pictures import Panel, draw_nearest
+
+    panels = [
+        Panel(
+            (file.name, images[index]),
+            [
+                (source.name(int(row)), source[int(row)]["image"], float(distance))
+                for row, distance in zip(found.rows[index], found.distances[index], strict=True)
+            ],
+        )
+        for index, file in enumerate(files[:_MOST_ROWS])
+    ]
+    draw_nearest(panels, layer, out)
+
+
+def _print(result: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from alexnet_jax.console.progress import say
+    from alexnet_jax.console.tables import plain_table
+
+    console = Console()
+    table = plain_table("image", "nearest", "distance")
+    table.columns[1].justify = "left"
+    for column in table.columns[:2]:
+        column.no_wrap, column.overflow = False, "fold"
+    for row in result["images"]:
+        for position, one in enumerate(row["nearest"]):
+            name = row["image"] if position == 0 else ""
+            table.add_row(Text(name), Text(one["name"]), f"{one['distance']:.4g}")
+    say(console, f"layer     {result['layer']}, {result['searched']:,} images searched")
+    console.print(table)
+    drawn = min(len(result["images"]), _MOST_ROWS)
+    part = "" if drawn == len(result["images"]) else f", the first {drawn} images"
+    say(console, f"written   {result['picture']}{part}")
