@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -156,26 +156,32 @@ def _read(path: Path) -> tuple[dict[str, Any], Facts]:
     if path.suffix in HDF5_SUFFIXES:
         import h5py
 
-        file = open_hdf5(path)
+        opened = open_hdf5(path)
         found: dict[str, Any] = {}
-        file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-        return found, _parse(file.attrs.get(FACTS))
+        opened.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        return found, _parse(opened.attrs.get(FACTS))
     if not path.is_file():
         raise AlexNetError(f"{path}: no such file; write it with `alexnet features`")
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {name: arrays[name] for name in arrays.files}
-        else:
-            from scipy.io import loadmat
-
-            content = {name: np.asarray(array) for name, array in loadmat(path).items() if not name.startswith("__")}
+        with path.open("rb") as file:  # NumPy would leave a damaged file open
+            content = _load_npz(file) if path.suffix == ".npz" else _load_mat(file)
     except MemoryError:
         raise
     except Exception as error:  # the parsers of NumPy and SciPy raise many types
         raise AlexNetError(f"{path}: cannot be read ({first_line(error)}); write it again") from error
     facts = content.pop(FACTS, None)
     return content, _parse(None if facts is None or facts.size != 1 else facts.item())
+
+
+def _load_npz(file: BinaryIO) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _load_mat(file: BinaryIO) -> dict[str, np.ndarray]:
+    from scipy.io import loadmat
+
+    return {name: np.asarray(array) for name, array in loadmat(file).items() if not name.startswith("__")}
 
 
 def _parse(text: Any) -> Facts:
