@@ -16,7 +16,7 @@ class ConvertArguments:
     """Convert weights of PyTorch, of Caffe or of a run to safetensors."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """A .pth, .safetensors or .caffemodel file, or a run directory."""
+    """A .pth, .safetensors or .caffemodel file, a run directory, or a name of trained weights such as torchvision."""
     destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DESTINATION")]
     """The .safetensors file to write."""
     format: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"

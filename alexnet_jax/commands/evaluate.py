@@ -27,7 +27,8 @@ class EvaluateArguments:
     """Measure the errors of one or several nets on every image of a split."""
 
     nets: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NET ...")]
-    """Run directories or files of weights. The probabilities of several nets are averaged (paper, Table 2)."""
+    """Run directories, files of weights, or names of trained weights such as torchvision. The probabilities of several
+    nets are averaged (paper, Table 2)."""
     views: Literal["center", "ten-crop"] = "center"
     """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
     split: str = "test"

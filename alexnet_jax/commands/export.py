@@ -24,7 +24,7 @@ class ExportArguments:
     """
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
-    """A run directory or a file of weights."""
+    """A run directory, a file of weights, or a name of trained weights such as torchvision."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
     `jax.export.deserialize` on CPU, CUDA and TPU."""

@@ -20,7 +20,7 @@ class FeaturesArguments:
     """Read the features of many images out of a net, all layers in one pass."""
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
-    """A run directory or a file of weights."""
+    """A run directory, a file of weights, or a name of trained weights such as torchvision."""
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A folder, whose images are all read; an array of an HDF5 file, FILE.h5:ARRAY; or a data set."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]

@@ -23,7 +23,7 @@ class PredictArguments:
     """Print the most probable classes of images."""
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
-    """A run directory or a file of weights."""
+    """A run directory, a file of weights, or a name of trained weights such as torchvision."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")]
     """JPEG, PNG or WebP files of any size, or folders, which are searched recursively."""
     top: int = 5

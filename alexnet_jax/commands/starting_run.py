@@ -78,7 +78,7 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
                 f"{rate:g}; --optimizer.learning_rate sets another"
             )
     if options.init:
-        config = _with_init(config, Path(options.init))
+        config = _with_init(config, options.init)
     keeps_classes |= getattr(options, "model.classes") is not None
     return StartingRun(config, workdir, keeps_classes=keeps_classes, notes=tuple(notes))
 
@@ -133,11 +133,11 @@ def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
     )
 
 
-def _with_init(config: TrainConfig, path: Path) -> TrainConfig:
-    """``config`` with the net and the preprocessing of the weights at ``path``."""
+def _with_init(config: TrainConfig, net: str) -> TrainConfig:
+    """``config`` with the net and the preprocessing of the weights ``net``, a path or a name."""
     from alexnet_jax.runtime import use_virtual_devices
     from alexnet_jax.weights.fine_tuning import fine_tuning_config
     from alexnet_jax.weights.read import read_weights
 
     use_virtual_devices()
-    return replace(fine_tuning_config(read_weights(path), config), init=str(path))
+    return replace(fine_tuning_config(read_weights(Path(net)), config), init=net)

@@ -159,7 +159,8 @@ class TrainConfig:
     label_smoothing: float = 0.0
     """Probability that the loss of training spreads evenly over all classes. Reported losses are without it."""
     init: str | None = None
-    """Run directory or weights file to start from. A classifier for other classes is initialised randomly."""
+    """Run directory, weights file or name of trained weights to start from. A classifier for other classes is
+    initialised randomly."""
     seed: int = 0
     """Random seed of the initial weights, the order of images, augmentation and dropout."""
     evaluate_every: int = 1

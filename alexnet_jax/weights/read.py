@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,10 @@ from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffe_weights
-from alexnet_jax.weights.names import find_weights
+from alexnet_jax.weights.names import NAMES, SUFFIXES, find_weights
 from alexnet_jax.weights.safetensors import read_safetensors_weights
 from alexnet_jax.weights.torchvision import read_torch_weights
 from alexnet_jax.weights.weights import Weights
-
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
 
 
 def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
@@ -45,8 +44,8 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
 
     Args:
         path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``) or a
-            ``.caffemodel`` file. Or the name of trained weights: ``torchvision_features``, or with a prefix
-            ``pretrained:torchvision_features``.
+            ``.caffemodel`` file. Or a name of trained weights as for ``pretrained``, with or without the prefix
+            ``pretrained:``; a file or directory of that name comes before a name without the prefix.
         variant: the name of the net, for files whose shapes fit several nets or none.
         mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` files. None means Caffe's usual channel
             means.
@@ -71,6 +70,7 @@ def read_weights(
     mean: Path | None = None,
     checkpoint: Which = "latest",
     warn: Callable[[str], None] = print,
+    progress: bool = True,
 ) -> Weights:
     """Reads a trained net from a run directory or a weights file, or by its name.
 
@@ -80,12 +80,13 @@ def read_weights(
         mean: as for ``load_weights``.
         checkpoint: which checkpoint of a run directory to read.
         warn: called with a line for each damaged checkpoint that is skipped, and if there is no best checkpoint.
+        progress: whether to report a download on standard error.
 
     Raises:
-        AlexNetError: the weights cannot be read.
+        AlexNetError: the weights cannot be read or downloaded.
         UsageError: the file fits several nets or none, or an argument does not fit the file.
     """
-    path = find_weights(path)
+    path = find_weights(path, progress)
     if mean is not None and path.suffix != ".caffemodel":
         raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
     if checkpoint not in get_args(Which):
@@ -93,9 +94,11 @@ def read_weights(
     if path.is_dir():
         return _read_run(path, checkpoint, warn)
     if not path.exists():
-        raise AlexNetError(f"{path}: no such file or directory; pass a run directory or a weights file")
-    if path.suffix not in _SUFFIXES:
-        raise UsageError(f"{path}: neither a run directory nor a weights file, which ends in {', '.join(_SUFFIXES)}")
+        near = difflib.get_close_matches(str(path), NAMES, n=1)
+        remedy = f"did you mean the trained weights {near[0]}?" if near else "pass a run directory or a weights file"
+        raise AlexNetError(f"{path}: no such file or directory; {remedy}")
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: neither a run directory nor a weights file, which ends in {', '.join(SUFFIXES)}")
     for file in (path, mean):
         if file is not None and file.exists() and not file.is_file():  # opening a pipe would wait for its writer
             raise UsageError(f"{file}: is not a regular file; copy its content to one")
@@ -116,7 +119,7 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
         case ".pth" | ".pt":
             return read_torch_weights(path, model)
         case _:
-            raise AssertionError(f"{path.suffix} is in _SUFFIXES and has no reader")
+            raise AssertionError(f"{path.suffix} is in SUFFIXES and has no reader")
 
 
 def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
