@@ -88,7 +88,7 @@ def render(page: Page) -> str:
 
 
 def _svg(text: str) -> Markup:
-    return Markup(text)  # noqa: S704  made by Matplotlib, which escapes names
+    return Markup(text)  # made by Matplotlib, which escapes names
 
 
 def image_uri(image: UInt8[np.ndarray, "height width channels"]) -> str:
