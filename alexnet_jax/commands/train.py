@@ -17,6 +17,7 @@ from alexnet_jax.console.progress import say, say_verbatim
 from alexnet_jax.hints import command
 from alexnet_jax.presets import PRESETS
 from alexnet_jax.signals import exit_on_interrupt
+from alexnet_jax.training.loggers import LoggerName
 from alexnet_jax.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class TrainArguments:
     """The number of devices, 1 or 2. Default: one per tower, if available."""
     profile: Path | None = None
     """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
+    log: LoggerName | None = None
+    """Also log the metrics with TensorBoard (in the run directory), Weights & Biases or Trackio."""
     quiet: bool = False
     """Print only errors and the final line."""
 
@@ -77,6 +80,7 @@ def main(arguments: list[str]) -> int:
         parsed.profile,
         start_from_weights,
         parsed.overwrite,
+        parsed.log,
     )
     if result.stopped_by is not None:
         _report_stop(start.workdir, result)

@@ -38,6 +38,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "running": {
         "--devices": ("N", "1, or 2 with half of the net on each"),
+        "--log": ("NAME", "also log the metrics with tensorboard, wandb or trackio"),
         "--profile": ("DIR", "write a profiler trace of a few steps to DIR"),
     },
 }

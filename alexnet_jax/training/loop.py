@@ -33,6 +33,7 @@ from alexnet_jax.training.dispatch import (
 )
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace, Trace
+from alexnet_jax.training.loggers import LoggerName, MetricsLogger
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.parallel import Layout, choose_layout
@@ -70,6 +71,7 @@ def train(
     profile: Path | None = None,
     start_from_weights: StartFromWeights | None = None,
     overwrite: bool = False,
+    logger: LoggerName | None = None,
 ) -> Result:
     """Trains a run to its end, or resumes it. A signal stops it between two steps or batches of an evaluation.
 
@@ -85,6 +87,7 @@ def train(
         profile: a directory for a profiler trace of a few steps.
         start_from_weights: makes the first state of a new run with ``config.init``.
         overwrite: whether to delete the run in ``workdir`` and start afresh.
+        logger: a program that also gets the rows of metrics.
 
     Raises:
         UsageError: ``workdir`` holds another run, another process trains there, or the config does not fit
@@ -103,7 +106,7 @@ def train(
         if overwrite:
             workdir.remove_run()
         workdir.claim(config, data.class_names, identity)
-        return _train(config, data, layout, workdir, console, profile, start_from_weights)
+        return _train(config, data, layout, workdir, console, profile, start_from_weights, logger)
 
 
 def _train(
@@ -114,6 +117,7 @@ def _train(
     console: Console,
     profile: Path | None,
     start_from_weights: StartFromWeights | None,
+    logger: LoggerName | None,
 ) -> Result:
     say = partial(say_to, console)
     unreadable = UnreadableLog(data.train, config, workdir, say)
@@ -129,9 +133,10 @@ def _train(
         Trace(profile, start, config.steps) as trace,
         StopRequest() as stop,
         Display(console, config.steps, start) as display,
+        MetricsLogger(logger, workdir.root, config, start, say) as metrics_logger,
         writer,
     ):
-        log = MetricsLog(config, workdir, display)
+        log = MetricsLog(config, workdir, display, metrics_logger)
         validation = Validation(config, data, layout, log, display, stop)
         loop = _Loop(config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, state)
         is_finished = loop.run()

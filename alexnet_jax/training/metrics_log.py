@@ -1,4 +1,4 @@
-"""The rows of metrics.jsonl, which the console also shows."""
+"""The rows of metrics.jsonl, which the console and other programs also show."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.console.progress import Display
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace
+from alexnet_jax.training.loggers import MetricsLogger
 from alexnet_jax.training.metrics import Metrics, shown_metrics
 from alexnet_jax.training.metrics_file import Row
 from alexnet_jax.training.run_directory import RunDirectory
@@ -19,7 +20,7 @@ _AVERAGED = ("loss", "top1_error", "top5_error")
 
 
 class MetricsLog:
-    """Writes rows to a run directory and to the console.
+    """Writes rows to a run directory, to the console and to a logger.
 
     A row has ``step``, ``epoch``, ``split`` ("train", "validation" or "test"), ``loss`` in nats, ``top1_error`` and
     ``top5_error`` as fractions, ``learning_rate`` and ``images_per_second``. A row of the split "train" averages the
@@ -27,10 +28,11 @@ class MetricsLog:
     waiting for images.
     """
 
-    def __init__(self, config: TrainConfig, workdir: RunDirectory, display: Display) -> None:
+    def __init__(self, config: TrainConfig, workdir: RunDirectory, display: Display, logger: MetricsLogger) -> None:
         self._config = config
         self._workdir = workdir
         self._display = display
+        self._logger = logger
         self._steps: list[Metrics] = []
         self._evaluated = {(row["step"], row["split"]) for row in workdir.read_metrics()}
 
@@ -92,4 +94,5 @@ class MetricsLog:
         row |= {name: metrics[name] for name in _AVERAGED}
         row |= {"learning_rate": float(f"{learning_rate:.6g}")} | more  # the shortest form of a float32
         self._workdir.append_metrics(row)
+        self._logger.row(row)
         self._display.row(shown_metrics(row, self._config.model.classes))

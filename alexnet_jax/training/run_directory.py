@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -139,6 +140,8 @@ class RunDirectory:
     def remove_run(self) -> None:
         """Deletes the files of a run. Files with other names stay."""
         remove_all(self.checkpoints)
+        for directory in (self.root / "tensorboard", self.root / "wandb"):
+            shutil.rmtree(directory, ignore_errors=True)
         pictures, data = (self.curves, self.filters), (self.unreadable, self.data, self.classes)
         for file in (self.metrics, self.versions, *pictures, *data, self.config):
             file.unlink(missing_ok=True)

@@ -60,6 +60,8 @@ NAMES = [
     ("summary ../paper", "../paper"),
     ("bench --variant nothing", "nothing"),
     ("train --preset nothing", "nothing"),
+    ("train --log nothing", "--log"),
+    ("train --log wandb", "wandb"),
     ("train --preset ''", "preset"),
     ("train --variant nothing", "nothing"),
     ("train --preset quickstart --variant 'sm\nall'", "variant"),
