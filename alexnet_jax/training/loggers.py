@@ -36,9 +36,6 @@ class MetricsLogger:
         config: the run.
         start: the step from which the run starts or resumes.
         say: called with a line about an error of the program, which then gets no more rows.
-
-    Raises:
-        UsageError: the program's package is not installed.
     """
 
     def __init__(
@@ -48,7 +45,6 @@ class MetricsLogger:
         self._say = say
         self._logger: Logger | None = None
         if name is not None:
-            require_package(_PACKAGES[name], f"--log {name}", name)
             self._guard(lambda: setattr(self, "_logger", _OPEN[name](root, config, start)))
 
     def __enter__(self) -> MetricsLogger:
@@ -73,6 +69,16 @@ class MetricsLogger:
             self._say(
                 f"note      {self._name}: {first_line(error)}; it gets no more rows, metrics.jsonl has all of them"
             )
+
+
+def check_logger(name: LoggerName | None) -> None:
+    """Checks that the package of a program is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if name is not None:
+        require_package(_PACKAGES[name], f"--log {name}", name)
 
 
 def _tensorboard(root: Path, config: TrainConfig, start: int) -> Logger:

@@ -33,7 +33,7 @@ from alexnet_jax.training.dispatch import (
 )
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace, Trace
-from alexnet_jax.training.loggers import LoggerName, MetricsLogger
+from alexnet_jax.training.loggers import LoggerName, MetricsLogger, check_logger
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.parallel import Layout, choose_layout
@@ -90,11 +90,12 @@ def train(
         logger: a program that also gets the rows of metrics.
 
     Raises:
-        UsageError: ``workdir`` holds another run, another process trains there, or the config does not fit
-            the data or the devices.
+        UsageError: ``workdir`` holds another run, another process trains there, the config does not fit the data or
+            the devices, or the package of ``logger`` is not installed.
         NotFiniteError: a loss or a parameter is not a finite number. The checkpoints before it are kept.
         AlexNetError: data or checkpoints cannot be read or written.
     """
+    check_logger(logger)
     config = absolute_paths(config)
     data = open_dataset(config.data, config.model.channels)
     config = fit_to_data(config, data, keep_classes)
