@@ -123,7 +123,11 @@ def _train(
     say = partial(say_to, console)
     unreadable = UnreadableLog(data.train, config, workdir, say)
     writer = CheckpointWriter(workdir.checkpoints, workdir.lease)
-    state = layout.place(restore_or_create(config, data, workdir, writer, say, start_from_weights, unreadable.images))
+    state = layout.place(
+        restore_or_create(
+            config, data, workdir, writer, say, start_from_weights, unreadable.images, len(layout.devices)
+        )
+    )
     data = replace(data, train=ReplaceUnreadable(data.train, unreadable.images))
 
     start = int(state.step)

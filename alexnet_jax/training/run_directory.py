@@ -18,7 +18,7 @@ from alexnet_jax.hints import command
 from alexnet_jax.training.checkpoint_files import checkpoint_steps, remove_all
 from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.metrics_file import Row, append_row, keep_rows_until, read_rows
-from alexnet_jax.training.versions import describe_change, installed_versions
+from alexnet_jax.training.versions import describe_change, versions_in_use
 
 MAY_DIFFER = {"data.data_dir", "data.max_unreadable", "log_every", "checkpoint_every"}
 """Fields that may change when a run is resumed, because they do not change its parameters."""
@@ -238,14 +238,18 @@ class RunDirectory:
         self.lease.check()
         append_row(self.metrics, row)
 
-    def record_versions(self, step: int) -> str | None:
-        """Records the installed versions of JAX and others, for a run that starts or resumes after ``step`` steps.
+    def record_versions(self, step: int, devices: int) -> str | None:
+        """Records the versions of JAX and others, the processor and the devices of a run.
+
+        Args:
+            step: the number of steps after which the run starts or resumes.
+            devices: the number of devices that it uses from there.
 
         Returns:
             One line about changes since the last use of the run, or None.
         """
         entries = [entry for entry in self._read_versions() if entry["from_step"] <= step]
-        now = installed_versions()
+        now = versions_in_use(devices)
         change = describe_change(entries[-1], now) if entries and step > 0 else None
         if step == 0:
             entries = [{"from_step": 0} | now]

@@ -81,6 +81,7 @@ def restore_or_create(
     say: Callable[[str], None],
     start_from_weights: StartFromWeights | None = None,
     unreadable: UnreadableImages | None = None,
+    devices: int = 1,
 ) -> TrainState:
     """The state of the latest readable checkpoint, or a new state.
 
@@ -95,6 +96,7 @@ def restore_or_create(
         say: called with lines of text for the user.
         start_from_weights: makes the first state of a run with ``config.init``.
         unreadable: collects the training images that cannot be read.
+        devices: the number of devices that the run uses, which is recorded.
 
     Raises:
         UsageError: a new run has ``config.init`` and no ``start_from_weights``.
@@ -114,7 +116,7 @@ def restore_or_create(
     for place in writer.set_aside_after(step):
         say(f"a damaged checkpoint is now {place}; it can be deleted")
     workdir.keep_metrics_until(step, say)
-    change = workdir.record_versions(step)
+    change = workdir.record_versions(step, devices)
     if change is not None:
         say(change)
     return state

@@ -1,4 +1,4 @@
-"""The versions and the processor of a run. With the same ones it is reproducible bit for bit."""
+"""The versions, the processor and the devices of a run. With the same ones it is reproducible bit for bit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from alexnet_jax.runtime import cpu_threads, processor
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 Versions = dict[str, str]
-"""Version numbers by name: those of ``PACKAGES``, and of Python; ``processor``, and on a CPU ``cpu_threads``."""
+"""Version numbers by name: those of ``PACKAGES``, and of Python; ``processor``, ``devices``, their number, and on a CPU
+``cpu_threads``."""
 
 
-def installed_versions() -> Versions:
-    """The versions in this process, its processor or accelerator, and the number of threads of a CPU."""
+def versions_in_use(devices: int) -> Versions:
+    """The versions in this process, its processor or accelerator, and the number of threads of a CPU.
+
+    Args:
+        devices: the number of devices that the run uses.
+    """
     import jax  # the help of the command reads this module without it
 
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    versions["devices"] = str(devices)
     device = jax.devices()[0]
     if device.platform != "cpu":
         return versions | {"processor": device.device_kind}
@@ -35,4 +41,10 @@ def describe_change(before: Versions, after: Versions) -> str | None:
 
 
 def _describe(name: str, value: str) -> str:
-    return f"{value} CPU threads" if name == "cpu_threads" else f"{name} {value}"
+    match name:
+        case "cpu_threads":
+            return f"{value} CPU threads"
+        case "devices":
+            return f"{value} device(s)"
+        case _:
+            return f"{name} {value}"

@@ -4,7 +4,7 @@ import pytest
 
 from alexnet_jax.training import run_directory
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.versions import PACKAGES, describe_change, installed_versions
+from alexnet_jax.training.versions import PACKAGES, describe_change, versions_in_use
 
 OLD = {"python": "3.11.7", "jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8", "numpy": "2.4.6"}
 NEW = OLD | {"jax": "0.12.0", "jaxlib": "0.12.0"}
@@ -17,15 +17,16 @@ def workdir(tmp_path):
 
 @pytest.fixture
 def install(monkeypatch):
-    return lambda versions: monkeypatch.setattr(run_directory, "installed_versions", lambda: versions)
+    return lambda versions: monkeypatch.setattr(run_directory, "versions_in_use", lambda devices: versions)
 
 
-def test_the_installed_versions_are_those_of_python_and_the_packages_with_processor_and_threads(monkeypatch):
+def test_the_versions_in_use_are_those_of_python_and_the_packages_with_processor_devices_and_threads(monkeypatch):
     monkeypatch.setenv("NPROC", "12")
-    versions = installed_versions()
-    assert set(versions) == {"python", *PACKAGES, "processor", "cpu_threads"}
+    versions = versions_in_use(2)
+    assert set(versions) == {"python", *PACKAGES, "processor", "devices", "cpu_threads"}
     assert all(versions[name][0].isdigit() for name in ("python", *PACKAGES))
     assert versions["processor"]
+    assert versions["devices"] == "2"
     assert versions["cpu_threads"] == "12"
 
 
@@ -34,6 +35,11 @@ def test_a_change_of_the_number_of_threads_is_named_with_the_remedy():
     assert line.startswith("the run used 8 CPU threads, now 64: its results may differ")
     assert line.endswith("NPROC=8 keeps its number of threads")
     assert describe_change(NEW, NEW | {"cpu_threads": "64"}) is None  # recorded by an earlier release
+
+
+def test_a_change_of_the_number_of_devices_is_named():
+    line = describe_change(NEW | {"devices": "2"}, NEW | {"devices": "1"})
+    assert line.startswith("the run used 2 device(s), now 1: its results may differ")
 
 
 def test_a_change_is_one_line_that_names_what_changed():
@@ -46,25 +52,25 @@ def test_a_change_is_one_line_that_names_what_changed():
 
 def test_a_resume_on_other_versions_prints_one_note_once(workdir, install):
     install(OLD)
-    assert workdir.record_versions(0) is None
-    assert workdir.record_versions(10) is None
+    assert workdir.record_versions(0, 1) is None
+    assert workdir.record_versions(10, 1) is None
     install(NEW)
-    assert "jax 0.10.2, now 0.12.0" in workdir.record_versions(20)
-    assert workdir.record_versions(30) is None
+    assert "jax 0.10.2, now 0.12.0" in workdir.record_versions(20, 1)
+    assert workdir.record_versions(30, 1) is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD, {"from_step": 20} | NEW]
 
 
 def test_a_resume_from_an_earlier_step_forgets_later_versions(workdir, install):
     install(OLD)
-    workdir.record_versions(0)
+    workdir.record_versions(0, 1)
     install(NEW)
-    workdir.record_versions(20)
+    workdir.record_versions(20, 1)
     install(OLD)
-    assert workdir.record_versions(10) is None
+    assert workdir.record_versions(10, 1) is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD]
 
 
 def test_a_resume_records_missing_versions(workdir, install):
     install(NEW)
-    assert workdir.record_versions(10) is None
+    assert workdir.record_versions(10, 1) is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 10} | NEW]
