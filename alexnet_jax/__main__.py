@@ -24,6 +24,7 @@ COMMANDS = {
     "features": "read the features of many images out of a net",
     "similarity": "compare the features of two nets, layer by layer",
     "nearest": "find the images of a data set that are nearest to some images",
+    "lpips": "measure the perceptual distance of images",
     "convert": "convert weights of PyTorch, Caffe or a run to safetensors",
     "export": "export a trained net to ONNX or StableHLO",
     "bench": "time a net or the input pipeline, and compare with other programs",

@@ -50,19 +50,36 @@ def decode_image(
     Raises:
         UnreadableImageError: it is not an image, or it is damaged.
     """
+    pixels = decode_pixels(encoded, channels)
+    return fit_pixels(pixels, size, channels, resize)
+
+
+def decode_pixels(encoded: bytes | Path, channels: int) -> UInt8[np.ndarray, "height width channels"]:
+    """Decodes an image at its own size. Arguments and errors as for ``decode_image``."""
     try:
         content = encoded if isinstance(encoded, bytes) else _read(encoded)
         pixels = _decode_plain_jpeg(content) if channels == 3 else None
         if pixels is not None:
-            return fit_pixels(pixels, size, channels, resize)
+            return pixels
         with Image.open(io.BytesIO(content)) as opened:
             image = _eight_bit(ImageOps.exif_transpose(opened)).convert(_mode(channels))
+        return np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's parsers raise many types, such as struct.error for damaged EXIF
         where = "a record of the data set" if isinstance(encoded, bytes) else str(encoded)
         raise UnreadableImageError(where, _reason(error)) from error
-    return _fit(image, size, channels, resize)
+
+
+def dropped_parts(file: Path) -> list[str]:
+    """What of a readable image file is not in its decoded pixels, in a few words each."""
+    with Image.open(file) as image:
+        parts = {
+            "its transparency": image.has_transparency_data,
+            "the lower 8 bits of its 16": ";16" in str(image.tile),
+            "all frames but the first": getattr(image, "n_frames", 1) > 1,
+        }
+    return [part for part, is_there in parts.items() if is_there]
 
 
 def _read(file: Path) -> bytes:
