@@ -72,7 +72,7 @@ def find_missing_peers(pythons: dict[str, str]) -> list[MissingPeer]:
     """
     missing = []
     for library, peer in DATA_PEERS.items():
-        packages = tuple(_run([pythons[library], "-c", _FIND_MISSING, *peer.packages]).split())
+        packages = tuple(run_peer([pythons[library], "-c", _FIND_MISSING, *peer.packages]).split())
         if packages:
             missing.append(MissingPeer(library, peer.name, pythons[library], packages))
     return missing
@@ -103,10 +103,10 @@ def peer_pipelines(
 
 
 def _throughput(command: list[str]) -> Throughput:
-    return Throughput(**json.loads(_run(command).splitlines()[-1]))
+    return Throughput(**json.loads(run_peer(command).splitlines()[-1]))
 
 
-def _run(command: list[str]) -> str:
+def run_peer(command: list[str]) -> str:
     """The standard output of ``command``. Raises AlexNetError with the last line of its errors if it fails."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -31,6 +31,8 @@ class BenchArguments:
     On two devices, only the training step is timed.
 
     `alexnet bench data` measures the input pipeline.
+
+    `alexnet bench features` measures the read-out of features.
     """
 
     variant: str = "paper"
@@ -52,11 +54,15 @@ class BenchArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark and prints the results. ``bench data`` is a separate command."""
+    """Runs the benchmark and prints the results. ``bench data`` and ``bench features`` are separate commands."""
     if arguments[:1] == ["data"]:
         from alexnet_jax.commands import bench_data
 
         return bench_data.main(arguments[1:])
+    if arguments[:1] == ["features"]:
+        from alexnet_jax.commands import bench_features
+
+        return bench_features.main(arguments[1:])
     parsed = parse(BenchArguments, arguments, "bench")
     model = variant(parsed.variant)
     _check(parsed)
