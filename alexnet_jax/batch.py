@@ -10,7 +10,10 @@ from jaxtyping import Array
 from alexnet_jax.errors import UsageError
 
 Batch = dict[str, Array]
-"""``image``: uint8 (batch, height, width, channels) as stored; ``label``: int32 (batch,)."""
+"""``image``: uint8 (batch, height, width, channels) as stored; ``label``: int32 (batch,). In place of ``image``,
+``kept``: float32 (batch, views, ...), the outputs of the frozen layers for the views of each image."""
+
+KEPT = "kept"
 
 PADDING_LABEL = -1
 """The label of an example that pads the last batch of an evaluation. It does not count."""
@@ -60,6 +63,15 @@ def images_and_labels(batch: Batch) -> tuple[Array, Array]:
     return batch["image"], batch["label"]
 
 
+def kept_and_labels(batch: Batch) -> tuple[Array, Array]:
+    """The outputs of frozen layers and the labels of a batch that holds them.
+
+    Raises:
+        UsageError: ``batch`` lacks the labels.
+    """
+    return images_and_labels({**batch, "image": batch[KEPT]})
+
+
 def check_labels(labels: Any, count: int) -> None:
     """Checks the shape and dtype of the labels of ``count`` images.
 
@@ -70,3 +82,8 @@ def check_labels(labels: Any, count: int) -> None:
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         remedy = f"use int32 ({count},), the index of its class for each image"
         raise UsageError(f"labels have shape {labels.shape} and dtype {labels.dtype}: {remedy}")
+
+
+def is_kept(batch: Batch) -> bool:
+    """Whether ``batch`` holds the outputs of frozen layers in place of images."""
+    return KEPT in batch

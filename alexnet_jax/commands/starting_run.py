@@ -7,15 +7,18 @@ import dataclasses
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json
-from alexnet_jax.errors import UsageError
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.hints import command
 from alexnet_jax.presets import PRESETS, preset, stored_size
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
+
+if TYPE_CHECKING:
+    from alexnet_jax.weights.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     """Finds the run from ``--preset``, ``--variant``, ``--config``, ``--init``, ``--workdir`` and ``--data.dataset``.
 
     A run directory that holds a run is resumed, unless an option names another run. Otherwise the preset is
-    ``quickstart``, or ``photos`` for a folder of photos. ``--config``, ``--variant`` and ``--init`` change it.
+    ``quickstart``, ``photos`` for a folder of photos, or ``finetune`` for weights without dense layers. ``--config``,
+    ``--variant`` and ``--init`` change it.
 
     Args:
         options: the values of these options, or None.
@@ -45,9 +49,9 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
         AlexNetError: a file cannot be read.
     """
     names_run = any((options.preset, options.variant, options.config, options.init))
-    preset_name = options.preset or (
-        "photos" if not names_run and _is_folder(getattr(options, "data.dataset")) else "quickstart"
-    )
+    is_headless = bool(options.init and not (options.preset or options.config)) and _has_no_head(options.init)
+    default = "photos" if not names_run and _is_folder(getattr(options, "data.dataset")) else "quickstart"
+    preset_name = options.preset or ("finetune" if is_headless else default)
     name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
     workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
     if options.overwrite and options.init and Path(options.init).resolve().is_relative_to(workdir.root.resolve()):
@@ -63,6 +67,10 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     config = replace(config, data=replace(config.data, train_examples=None))
     keeps_classes = False
     notes = []
+    if is_headless:
+        notes.append(
+            f"preset finetune, because {options.init} has no dense layers; --preset finetune_linear has no hidden layer"
+        )
     if preset_name == "photos" and not options.preset:
         notes.append("preset photos, because the data set is a folder; --preset quickstart is for 32-pixel images")
     if options.config:
@@ -135,9 +143,29 @@ def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
 
 def _with_init(config: TrainConfig, net: str) -> TrainConfig:
     """``config`` with the net and the preprocessing of the weights ``net``, a path or a name."""
-    from alexnet_jax.runtime import use_virtual_devices
     from alexnet_jax.weights.fine_tuning import fine_tuning_config
+
+    return replace(fine_tuning_config(_read(net), config), init=net)
+
+
+def _has_no_head(net: str) -> bool:
+    """Whether the weights ``net`` end at a convolution. Nothing is downloaded for it: other names are whole nets.
+
+    Not if they cannot be read, because a run that resumes does not read them.
+    """
+    from alexnet_jax.weights.names import PREFIX, SHIPPED
+
+    if not Path(net).is_file() and net.removeprefix(PREFIX) not in SHIPPED:
+        return False
+    try:
+        return bool(_read(net).missing_layers)
+    except AlexNetError:
+        return False
+
+
+def _read(net: str) -> Weights:
+    from alexnet_jax.runtime import use_virtual_devices
     from alexnet_jax.weights.read import read_weights
 
     use_virtual_devices()
-    return replace(fine_tuning_config(read_weights(Path(net)), config), init=net)
+    return read_weights(Path(net))

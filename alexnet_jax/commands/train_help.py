@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         group = parser.add_argument_group(title)
         for flag, (metavar, text) in options.items():
             name, _, several = metavar.partition(" ")
-            group.add_argument(flag, metavar=name, nargs="+" if several else None, help=text)
+            group.add_argument(flag, metavar=name, nargs="*" if several else None, help=text)
     for flag, text in _FLAGS.items():
         group.add_argument(flag, action="store_true", help=text)
     group.add_argument("-h", "--help", action="store_true", help="show this text")

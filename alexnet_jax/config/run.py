@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import ClassVar, Literal
 
 from alexnet_jax.config.checks import (
@@ -13,7 +14,7 @@ from alexnet_jax.config.checks import (
     check_not_negative,
     check_positive,
 )
-from alexnet_jax.config.model import ModelConfig
+from alexnet_jax.config.model import Layer, ModelConfig
 from alexnet_jax.config.optimizer import OptimizerConfig
 from alexnet_jax.config.schedule import ScheduleConfig
 from alexnet_jax.config.types import check_types
@@ -161,6 +162,10 @@ class TrainConfig:
     init: str | None = None
     """Run directory, weights file or name of trained weights to start from. A classifier for other classes is
     initialised randomly."""
+    keep_frozen_outputs: bool = True
+    """Compute the outputs of the first layers once per image and keep them in the run directory, where
+    optimizer.frozen has these layers, augment.random_crop is center, and there is no colour noise. A flip is a second
+    copy."""
     seed: int = 0
     """Random seed of the initial weights, the order of images, augmentation and dropout."""
     evaluate_every: int = 1
@@ -216,6 +221,30 @@ class TrainConfig:
     def micro_batch_size(self) -> int:
         """Images whose gradients are computed at once."""
         return self.batch_size // self.micro_batches
+
+    @property
+    def kept_layer(self) -> str | None:
+        """The layer whose outputs the run keeps: the last before which nothing changes from step to step.
+
+        None if the first layer is trained, or reads another crop or other colours in each step.
+        """
+        varies = self.augment.random_crop != "center" or self.augment.pca_colour_noise > 0
+        if varies or not self.keep_frozen_outputs or self.data.fold_in_epoch is not None:
+            return None
+
+        def is_constant(layer: Layer) -> bool:
+            if layer.config is None:
+                return layer.operation not in ("dropout", "batch_norm")
+            return layer.name in self.optimizer.frozen and layer.operation != "classifier"
+
+        constant = [layer.name for layer in takewhile(is_constant, self.model.layers())]
+        return constant[-1] if constant else None
+
+    @property
+    def first_trained_layer(self) -> str | None:
+        """The layer that reads the outputs of ``kept_layer``. None if the run keeps none."""
+        names = [layer.name for layer in self.model.layers()]
+        return None if self.kept_layer is None else names[names.index(self.kept_layer) + 1]
 
     @property
     def steps_per_epoch(self) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alexnet_jax.config import DataConfig
 from alexnet_jax.config.checks import check
+from alexnet_jax.data.balance import balance_notes
 from alexnet_jax.data.folder import is_image_folder, open_folder
 from alexnet_jax.data.source import DataSet, hold_out
 from alexnet_jax.data.tfds_source import find_tfds, open_tfds
@@ -39,7 +40,7 @@ def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
         raise UsageError(f"data.dataset is {config.dataset!r}: no such folder; name a folder of class folders")
     else:
         data = open_tfds(find_tfds(config), config, channels)
-    if config.validation_fraction == 0:
-        return data
-    train, validation = hold_out(data.train, config.validation_fraction, (config.split_seed, 0))
-    return replace(data, train=train, validation=validation)
+    if config.validation_fraction > 0:
+        train, validation = hold_out(data.train, config.validation_fraction, (config.split_seed, 0))
+        data = replace(data, train=train, validation=validation)
+    return replace(data, notes=(*data.notes, *balance_notes(data)))

@@ -5,14 +5,12 @@ Several processes that train one net each read their rows of every batch. Togeth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import partial
 
 import grain
 import numpy as np
 
-from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import UsageError
 from alexnet_jax.resources import usable_cpus, usable_memory
@@ -80,7 +78,7 @@ def read_options(source: Source, rows: slice, threads: int | None = None) -> gra
         rows: the rows of a batch that this process reads.
         threads: the largest number of threads; None for the usable CPUs.
     """
-    batch_bytes = (rows.stop - rows.start) * math.prod(source.image_shape)
+    batch_bytes = (rows.stop - rows.start) * source.example_bytes
     most = int(min(MOST_BUFFERED, _MEMORY_FRACTION * usable_memory())) // batch_bytes
     threads = threads or usable_cpus()
     buffered = max(1, min(2 * threads, most))
@@ -95,12 +93,5 @@ def _rows_of(process_index: int, process_count: int, batch_size: int) -> slice:
 
 
 def _read(source: Source, rows: slice, indices: np.ndarray) -> Example:
-    """The ``rows`` of the batch of ``indices``. Each image is copied once, right after it is decoded."""
-    count = rows.stop - rows.start
-    images, labels = np.empty((count, *source.image_shape), np.uint8), np.full(count, PADDING_LABEL, np.int32)
-    mine = indices[rows]
-    for row, index in enumerate(mine):
-        example = source[int(index)]
-        images[row], labels[row] = example["image"], example["label"]
-    images[len(mine) :] = 0
-    return {"image": images, "label": labels}
+    """The ``rows`` of the batch of ``indices``."""
+    return source.read_batch(indices[rows], rows.stop - rows.start)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.errors import UsageError
 
 Example = dict[str, Any]
@@ -32,6 +33,20 @@ class Source(ABC):
     @abstractmethod
     def image_shape(self) -> tuple[int, int, int]:
         """The shape of every image: (size, size, channels)."""
+
+    @property
+    def example_bytes(self) -> int:
+        """The bytes of an example in a batch."""
+        return math.prod(self.image_shape)
+
+    def read_batch(self, indices: np.ndarray, rows: int) -> Example:
+        """The examples at ``indices``, padded to ``rows`` with examples of label -1."""
+        images, labels = np.empty((rows, *self.image_shape), np.uint8), np.full(rows, PADDING_LABEL, np.int32)
+        for row, index in enumerate(indices):  # each image is copied once, right after it is decoded
+            example = self[int(index)]
+            images[row], labels[row] = example["image"], example["label"]
+        images[len(indices) :] = 0
+        return {"image": images, "label": labels}
 
     @abstractmethod
     def name(self, index: int) -> str:
@@ -177,11 +192,11 @@ class DataSet:
 
 
 def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Part, Part]:
-    """Splits ``source`` at random. Both parts keep its order.
+    """Splits ``source`` at random. Both parts keep its order. Of files, the first part keeps one of each class.
 
     Args:
         source: the examples to split.
-        fraction: the fraction of the examples in the second part, which has at least one.
+        fraction: about the fraction of the examples in the second part, which has at least one.
         seed: the random seed of the choice.
 
     Raises:
@@ -191,4 +206,24 @@ def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Pa
     count = max(1, round(fraction * len(source)))
     if count >= len(source):
         raise UsageError(f"a fraction of {fraction} is all of the {len(source)} images: hold out less, or add images")
-    return Part(source, np.sort(order[count:])), Part(source, np.sort(order[:count]))
+    held_out = _without_whole_classes(source, order, count)
+    if not held_out.size:
+        raise UsageError(
+            "nothing can be held out, because each class has one image: add images, or sort them into train/ and test/"
+        )
+    rest = np.setdiff1d(order, held_out)
+    return Part(source, rest), Part(source, np.sort(held_out))
+
+
+def _without_whole_classes(source: Source, order: np.ndarray, count: int) -> np.ndarray:
+    """The first ``count`` of ``order``, without one example of each class that has no others."""
+    held_out, entries = order[:count], source.entries()
+    if entries is None:
+        return held_out
+    labels = np.array([label for _, label in entries])
+    rest = set(labels[order[count:]].tolist())
+    keeps = []
+    for index in held_out:
+        keeps.append(int(labels[index]) in rest)
+        rest.add(int(labels[index]))
+    return held_out[keeps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import dropwhile
 
 import flax.linen as nn
 import jax
@@ -47,6 +48,8 @@ class AlexNet(nn.Module):
         dtype: the dtype of activations and products, ``float32`` or ``bfloat16``. Parameters, their gradients, the sums
             of normalisation, and the logits are always float32.
         last_layer: the layer whose output is returned; later layers need no parameters. None means the logits.
+        first_layer: the layer that reads the argument, which is then the output of the layer before it, with the
+            channels of all towers. Earlier layers need no parameters. None means that the argument is images.
     """
 
     config: ModelConfig
@@ -54,19 +57,24 @@ class AlexNet(nn.Module):
     fully_convolutional: bool = False
     dtype: DTypeLike = jnp.float32
     last_layer: str | None = None
+    first_layer: str | None = None
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "batch height width channels"], train: bool = False
+        self, images: Float[Array, "batch *size channels"], train: bool = False
     ) -> Float[Array, "batch *map classes"]:
         """The logits of ``images``.
 
         Args:
-            images: preprocessed float images (``preprocess``), RGB.
+            images: preprocessed float images (``preprocess``), RGB, or what ``first_layer`` reads.
             train: whether to apply dropout, and to normalise by the statistics of the batch.
         """
         x = images.astype(self.dtype)
-        for layer in self.config.layers():
+        layers = self.config.layers()
+        if self.first_layer is not None:
+            layers = dropwhile(lambda layer: layer.name != self.first_layer, layers)
+            x = self._own_channels(x)
+        for layer in layers:
             x = self._apply(layer, x, train)
             self.sow("intermediates", layer.name, x, init_fn=lambda: None, reduce_fn=lambda _, new: new)
             if layer.name == self.last_layer:
@@ -189,6 +197,13 @@ class AlexNet(nn.Module):
     def _add_bias(self, sums: Array, bias: Array) -> Array:
         """In float32, because the gradient of a bias sums over all images and pixels, too many for bfloat16."""
         return layers.add_bias(sums.astype(jnp.float32), bias).astype(self.dtype)
+
+    def _own_channels(self, x: Array) -> Array:
+        """The inverse of ``_gather``: the channels of this tower."""
+        if self.tower_axis is None:
+            return x
+        count = x.shape[-1] // self.config.towers
+        return lax.dynamic_slice_in_dim(x, lax.axis_index(self.tower_axis) * count, count, axis=x.ndim - 1)
 
     def _gather(self, x: Array) -> Array:
         """Concatenates the channels of all towers."""

@@ -94,8 +94,7 @@ def training_crops(
         remedy = f"use a multiple of augment.images_per_crop, {config.images_per_crop}"
         raise UsageError(f"images have shape {images.shape}: {remedy}")
     views = batch // config.images_per_crop
-    flips = jax.random.bernoulli(flip_key, 0.5, (views,)) if config.horizontal_flip else jnp.zeros((views,), bool)
-    flipped = jnp.repeat(flips, config.images_per_crop)
+    flipped = _flips(flip_key, batch, config)
     if config.random_crop == "resize":
         boxes = _random_boxes(crop_key, batch, height, width)
         crops = flip(_resized_crops(images, boxes, statistics, size), flipped)
@@ -107,6 +106,26 @@ def training_crops(
         noise = _pca_colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
         crops = jnp.where(is_noisy, (crops + noise) / config.pca_colour_noise_divisor, crops)
     return _scale(crops, statistics, config)
+
+
+def random_flips(key: PRNGKeyArray, batch: int, config: AugmentConfig) -> Bool[Array, " batch"]:
+    """Which images ``training_crops`` flips with this random key of the step."""
+    return _flips(jax.random.split(key, 3)[1], batch, config)
+
+
+def _flips(key: PRNGKeyArray, batch: int, config: AugmentConfig) -> Bool[Array, " batch"]:
+    views = batch // config.images_per_crop
+    flips = jax.random.bernoulli(key, 0.5, (views,)) if config.horizontal_flip else jnp.zeros((views,), bool)
+    return jnp.repeat(flips, config.images_per_crop)
+
+
+def both_center_crops(
+    images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int
+) -> Float[Array, "views batch size size channels"]:
+    """The centre of each image and, if training flips images, its reflection, normalised."""
+    center = _center(images.shape[1:3], size)
+    flips = (False, True) if config.horizontal_flip else (False,)
+    return jnp.stack([_view(images, center, statistics, config, size, flip) for flip in flips])
 
 
 def center_crop(images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:

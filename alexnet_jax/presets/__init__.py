@@ -28,7 +28,7 @@ from alexnet_jax.presets.large_batch import (
     imagenet_large_batch_16k,
     imagenet_large_batch_32k,
 )
-from alexnet_jax.presets.own import cifar10, imagenet_modern, photos, quickstart
+from alexnet_jax.presets.own import cifar10, finetune, finetune_linear, imagenet_modern, photos, quickstart
 
 
 def stored_size(model: ModelConfig) -> int:
@@ -40,6 +40,8 @@ _ALL: tuple[Callable[[], TrainConfig], ...] = (
     quickstart,
     cifar10,
     photos,
+    finetune,
+    finetune_linear,
     cifar10_13pct,
     cifar10_11pct,
     cifar10_18pct,

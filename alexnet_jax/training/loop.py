@@ -33,6 +33,7 @@ from alexnet_jax.training.dispatch import (
 )
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
 from alexnet_jax.training.hooks import Pace, Trace
+from alexnet_jax.training.kept_outputs import keep_outputs
 from alexnet_jax.training.loggers import LoggerName, MetricsLogger, check_logger
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.optimizer import make_optimizer
@@ -142,6 +143,15 @@ def _train(
         writer,
     ):
         log = MetricsLog(config, workdir, display, metrics_logger)
+
+        def show(text: str) -> None:
+            display.advance(start, text)
+            stop.check()
+
+        try:
+            data = keep_outputs(data, config, layout, state, workdir.outputs, say, show)
+        except StoppedError:
+            return Result(start, 0, tree_digest(layout.collect(state).inference_params), stop.signal)
         validation = Validation(config, data, layout, log, display, stop)
         loop = _Loop(config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, state)
         is_finished = loop.run()

@@ -23,7 +23,7 @@ from alexnet_jax.training.memory import check_memory
 from alexnet_jax.training.metrics import Metrics
 from alexnet_jax.training.placement import map_state
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Views, all_finite, eval_step, predict_step, train_step, train_steps
+from alexnet_jax.training.steps import Views, all_finite, eval_step, kept_outputs, predict_step, train_step, train_steps
 
 TOWER_AXIS = "tower"
 
@@ -78,6 +78,12 @@ class Layout(ABC):
     def predict_step(self, state: TrainState, images: Array, views: Views) -> Float[Array, "batch classes"]:
         """``steps.predict_step`` of a placed ``state``."""
         return self._run(predict_step, state, images, views=views)
+
+    def kept_outputs(
+        self, state: TrainState, images: Array, training: bool
+    ) -> Float[Array, "batch views *size channels"]:
+        """``steps.kept_outputs`` of a placed ``state``."""
+        return self._run(kept_outputs, state, images, training=training)
 
     def is_finite(self, state: TrainState) -> bool:
         """``steps.all_finite`` of a placed ``state``, once it has been computed."""

@@ -49,6 +49,7 @@ class RunDirectory:
         checkpoints: the directory of the checkpoints (``Checkpoints``).
         curves: a plot of the metrics, drawn at the end of the run.
         filters: a picture of the kernels of conv1, drawn at the end of the run.
+        outputs: the directory of the outputs of frozen layers (``keep_outputs``), which can be deleted.
         lease: held by the process that trains the run.
     """
 
@@ -63,6 +64,7 @@ class RunDirectory:
         self.checkpoints = root / "checkpoints"
         self.curves = root / "curves.png"
         self.filters = root / "filters.png"
+        self.outputs = root / "outputs"
         self.lease = Lease(root)
 
     @property
@@ -140,7 +142,7 @@ class RunDirectory:
     def remove_run(self) -> None:
         """Deletes the files of a run. Files with other names stay."""
         remove_all(self.checkpoints)
-        for directory in (self.root / "tensorboard", self.root / "wandb"):
+        for directory in (self.outputs, self.root / "tensorboard", self.root / "wandb"):
             shutil.rmtree(directory, ignore_errors=True)
         pictures, data = (self.curves, self.filters), (self.unreadable, self.data, self.classes)
         for file in (self.metrics, self.versions, *pictures, *data, self.config):

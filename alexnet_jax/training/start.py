@@ -40,6 +40,8 @@ def _absolute(path: str) -> str:
 def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> TrainConfig:
     """Fills in what the config takes from its data: the numbers of training images and of classes.
 
+    A run with ``config.init`` trains on all images at once if they are fewer than ``config.batch_size``.
+
     Args:
         config: the run.
         data: its data set.
@@ -59,7 +61,12 @@ def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> Train
             "--data.validation_split, or --schedule.rule steps"
         )
     model = config.model if keep_classes else replace(config.model, classes=classes)
-    return replace(config, model=model, data=replace(config.data, train_examples=len(data.train)))
+    batch_size = config.batch_size
+    if config.init is not None and config.micro_batches == config.augment.images_per_crop == 1:
+        batch_size = min(batch_size, len(data.train))
+    return replace(
+        config, model=model, data=replace(config.data, train_examples=len(data.train)), batch_size=batch_size
+    )
 
 
 def run_keys(config: TrainConfig) -> tuple[PRNGKeyArray, PRNGKeyArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
 
@@ -11,11 +12,18 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
-from alexnet_jax.batch import Batch, check_labels, images_and_labels
+from alexnet_jax.batch import Batch, check_labels, images_and_labels, is_kept, kept_and_labels
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.errors import unknown_name
+from alexnet_jax.errors import UsageError, unknown_name
 from alexnet_jax.net.model import AlexNet
-from alexnet_jax.preprocessing.augment import check_stored_images, preprocess, ten_crops, training_crops
+from alexnet_jax.preprocessing.augment import (
+    both_center_crops,
+    check_stored_images,
+    preprocess,
+    random_flips,
+    ten_crops,
+    training_crops,
+)
 from alexnet_jax.training.accumulation import accumulate
 from alexnet_jax.training.metrics import Metrics, summarize, uniform_cross_entropy
 from alexnet_jax.training.moving_average import update_average
@@ -62,24 +70,71 @@ def _loss_and_batch_stats(
     params: PyTree, state: TrainState, batch: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None
 ) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
     """``loss_fn``, with the running statistics after the batch."""
-    stored, labels = images_and_labels(batch)
-    check_stored_images(stored, state.statistics, config)
-    check_labels(labels, len(stored))
     # so that XLA does not compute the gradients of frozen layers
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-    images = training_crops(
-        stored, augment_key, state.statistics, config.augment, config.model.image_size, _is_noisy(state, config)
-    )
-    net = AlexNet(config.model, tower_axis, dtype=config.dtype)
+    inputs, labels = _training_inputs(batch, augment_key, state, config)
+    net = AlexNet(config.model, tower_axis, dtype=config.dtype, first_layer=_first_layer(batch, config))
     variables = {"params": params | frozen, "batch_stats": state.batch_stats}
     rngs, mutable = {"dropout": dropout_key}, ["batch_stats"]
-    logits, changed = net.apply(variables, images, train=True, rngs=rngs, mutable=mutable)
+    logits, changed = net.apply(variables, inputs, train=True, rngs=rngs, mutable=mutable)
     metrics, batch_stats = summarize(logits, labels), changed.get("batch_stats", {})
     if config.label_smoothing == 0:
         return metrics["loss"], (metrics, batch_stats)
     uniform = uniform_cross_entropy(logits, labels)
     return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, (metrics, batch_stats)
+
+
+def _training_inputs(batch: Batch, key: PRNGKeyArray, state: TrainState, config: TrainConfig) -> tuple[Array, Array]:
+    """Random crops or, of kept outputs, those of the images or of their reflections; and the labels."""
+    if is_kept(batch):
+        views, labels = kept_and_labels(batch)
+        check_labels(labels, len(views))
+        flips = random_flips(key, len(views), config.augment).astype(jnp.int32)
+        return jnp.take_along_axis(views, jnp.expand_dims(flips, range(1, views.ndim)), axis=1)[:, 0], labels
+    stored, labels = images_and_labels(batch)
+    check_stored_images(stored, state.statistics, config)
+    check_labels(labels, len(stored))
+    size, is_noisy = config.model.image_size, _is_noisy(state, config)
+    return training_crops(stored, key, state.statistics, config.augment, size, is_noisy), labels
+
+
+def _first_layer(batch: Batch, config: TrainConfig) -> str | None:
+    """The layer that reads the images or kept outputs of ``batch``. None for the first layer of the net."""
+    return config.first_trained_layer if is_kept(batch) else None
+
+
+def kept_outputs(
+    state: TrainState, images: Array, *, config: TrainConfig, training: bool, tower_axis: str | None = None
+) -> Float[Array, "batch views *size channels"]:
+    """The outputs of ``config.kept_layer``, which a batch can hold in place of images.
+
+    Args:
+        state: provides the parameters of the frozen layers and the statistics.
+        images: stored images, uint8 (batch, height, width, channels).
+        config: the run.
+        training: whether the images are flipped in training: those of the reflections are then a second view.
+        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+
+    Returns:
+        The outputs, float32, of the centre crop and, if ``training`` flips, of its reflection.
+
+    Raises:
+        UsageError: ``images`` have another shape or dtype.
+    """
+    check_stored_images(images, state.statistics, config)
+    augment = replace(config.augment, horizontal_flip=config.augment.horizontal_flip and training)
+    net = AlexNet(config.model, tower_axis, dtype=config.dtype, last_layer=config.kept_layer)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+
+    def outputs_of(crops: Array) -> Array:
+        outputs: Array = net.apply(variables, crops, train=False)  # type: ignore[assignment]
+        if tower_axis is not None:
+            outputs = lax.all_gather(outputs, tower_axis, axis=outputs.ndim - 1, tiled=True)
+        return outputs.astype(jnp.float32)
+
+    views = both_center_crops(images, state.statistics, augment, config.model.image_size)
+    return jnp.moveaxis(lax.map(outputs_of, views), 0, 1)
 
 
 def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
@@ -160,9 +215,11 @@ def logits_step(
     return _test_logits(state, crops, config, tower_axis)
 
 
-def _test_logits(state: TrainState, crops: Array, config: TrainConfig, tower_axis: str | None) -> Array:
-    net = AlexNet(config.model, tower_axis, dtype=config.dtype)
-    return net.apply(state.inference_variables, crops, train=False)  # type: ignore[return-value]
+def _test_logits(
+    state: TrainState, inputs: Array, config: TrainConfig, tower_axis: str | None, first_layer: str | None = None
+) -> Array:
+    net = AlexNet(config.model, tower_axis, dtype=config.dtype, first_layer=first_layer)
+    return net.apply(state.inference_variables, inputs, train=False)  # type: ignore[return-value]
 
 
 def predict_step(
@@ -226,9 +283,16 @@ def eval_step(
     Raises:
         UsageError: the images or labels have another shape or dtype, or ``views`` has another value.
     """
-    images, labels = images_and_labels(batch)
-    scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
-    check_labels(labels, len(images))
+    if is_kept(batch):
+        if views != "center":
+            raise UsageError(f"views is {views!r}: use 'center' for a batch of kept outputs, or a batch of images")
+        kept, labels = kept_and_labels(batch)
+        logits = _test_logits(state, kept[:, 0], config, tower_axis, _first_layer(batch, config))
+        scores = jax.nn.log_softmax(logits)
+    else:
+        images, labels = images_and_labels(batch)
+        scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
+    check_labels(labels, len(scores))
     return summarize(scores, labels)
 
 

@@ -124,3 +124,16 @@ def test_overwrite_starts_afresh_and_keeps_what_the_run_starts_from(tmp_path):
     assert start("--workdir", workdir.root, "--overwrite", "--config", workdir.config).config.seed == 9
     with pytest.raises(UsageError, match="--overwrite would delete it; use another --workdir"):
         start("--workdir", workdir.root, "--overwrite", "--init", workdir.root)
+
+
+def test_weights_without_dense_layers_get_the_preset_finetune(photos):
+    run = start("--init", "torchvision_features", "--data.dataset", photos())
+    expected = preset("finetune")
+    assert (run.config.model, run.config.optimizer) == (expected.model, expected.optimizer)
+    assert (run.config.init, run.config.kept_layer) == ("torchvision_features", "pool5")
+    assert run.notes == (
+        "preset finetune, because torchvision_features has no dense layers; --preset finetune_linear has no hidden "
+        "layer",
+    )
+    chosen = start("--init", "torchvision_features", "--preset", "finetune_linear")
+    assert chosen.config.model.dense == ()

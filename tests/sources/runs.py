@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alexnet_jax.config import ModelConfig
+from alexnet_jax.config import DenseConfig, ModelConfig
 from alexnet_jax.variants import variant
 from tests.sources import OURS, UNUSED, Table, cite
 
 RUNNING: Table = cite(
-    OURS + "how a run is carried out and logged, not what it computes", steps_per_dispatch=1, dtype="float32",
+    OURS + "how a run is carried out and logged, not what it computes", keep_frozen_outputs=True, steps_per_dispatch=1,
+    dtype="float32",
     init=None, seed=0, evaluate_every=1, checkpoint_every=1000, log_every=50, data__data_dir=None, data__split_seed=0,
     data__train_split="train", data__test_fraction=0.1, data__max_unreadable=0.05,
 )  # fmt: skip
@@ -291,6 +292,23 @@ PHOTOS: Table = QUICKSTART | cite(
     batch_size=16, epochs=40, log_every=20,
 )  # fmt: skip
 
+FINE_TUNING = OURS + "chosen by the error on 1,000 of the training photos"
+FINETUNE: Table = QUICKSTART | NO_SCHEDULE | cite(
+    OURS + "the weights were trained so", augment__mean="channel", augment__divide_by_stddev=True,
+    augment__statistics="imagenet", init="torchvision_features",
+) | cite(
+    OURS + "the outputs of frozen layers are computed once", augment__random_crop="center",
+    optimizer__frozen=("conv1", "conv2", "conv3", "conv4", "conv5"),
+) | cite(
+    FINE_TUNING, data__image_size=160, data__test_fraction=0.2, optimizer__rule="optax.adamw",
+    optimizer__learning_rate=5e-4, optimizer__weight_decay=0.5, schedule__rule="cosine", schedule__epochs=(),
+    label_smoothing=0.1, batch_size=64, epochs=15, evaluate_every=5, log_every=50,
+)  # fmt: skip
+
+
+def finetune_net(dense: tuple[DenseConfig, ...]) -> ModelConfig:
+    return replace(variant("torchvision"), dense=dense, image_size=160, towers=2)
+
 
 def photos_net() -> ModelConfig:
     small = variant("small")
@@ -303,6 +321,8 @@ RUNS: dict[str, tuple[ModelConfig, Table]] = {
     "quickstart": (variant("small"), QUICKSTART),
     "cifar10": (variant("small"), CIFAR10),
     "photos": (photos_net(), PHOTOS),
+    "finetune": (finetune_net((DenseConfig(1024, kernel_stddev=None),)), FINETUNE),
+    "finetune_linear": (finetune_net(()), FINETUNE),
     "cifar10_13pct": (variant("cifar10_13pct"), local("13pct", _NO_DECAY)),
     "cifar10_11pct": (variant("cifar10_11pct"), local("11pct", (*_NO_DECAY, ("fc5", 0.01)))),
     "cifar10_18pct": (variant("cifar10_18pct"), CIFAR10_18PCT),
