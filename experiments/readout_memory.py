@@ -41,10 +41,8 @@ def main(counts: list[int]) -> None:
             seconds = time.monotonic() - start
             assert status == 0, status
             size = (place / "features.h5").stat().st_size
-            print(
-                f"{count:,} images: {usage.ru_maxrss / 2**20:.2f} GiB at most, {seconds:.0f} s, file {size / 2**30:.2f} GiB",
-                flush=True,
-            )
+            memory = f"{usage.ru_maxrss / 2**20:.2f} GiB at most"
+            print(f"{count:,} images: {memory}, {seconds:.0f} s, file {size / 2**30:.2f} GiB", flush=True)
             (place / "features.h5").unlink()
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +62,8 @@ def place(tmp_path_factory):
     (place / "photos" / "cat" / "0.jpg").rename(place / "cat.jpg")
     write_torchvision_weights(place / "alexnet-owt-7be5be79.pth")
     write_imagenet(place / "tars")
+    with h5py.File(place / "stimuli.hdf5", "w") as file:
+        file["imgBrick"] = rng.integers(0, 256, (40, 50, 50, 3), dtype=np.uint8)
     assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
 
