@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.errors import UsageError
 
 Example = dict[str, Any]
@@ -41,6 +40,8 @@ class Source(ABC):
 
     def read_batch(self, indices: np.ndarray, rows: int) -> Example:
         """The examples at ``indices``, padded to ``rows`` with examples of label -1."""
+        from alexnet_jax.batch import PADDING_LABEL  # imports JAX, which --help does not need
+
         images, labels = np.empty((rows, *self.image_shape), np.uint8), np.full(rows, PADDING_LABEL, np.int32)
         for row, index in enumerate(indices):  # each image is copied once, right after it is decoded
             example = self[int(index)]
