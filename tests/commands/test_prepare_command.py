@@ -30,6 +30,7 @@ from tests.helpers.imagenet import SIZE, TRAIN, content, opened, write_imagenet
 from tests.helpers.nets import tiny_config, tiny_model
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(tmp_path):
     from tensorflow_datasets.proto import tf_example_pb2
 

@@ -135,8 +135,8 @@ def test_an_evaluation_that_fails_loses_nothing(train, run, expected, monkeypatc
 
 
 def test_an_error_in_the_data_saves_the_steps_before_it(train, run, expected, monkeypatch):
-    def read(*arguments):
-        for step, batch in enumerate(batches(*arguments)):
+    def read(*arguments, **options):
+        for step, batch in enumerate(batches(*arguments, **options)):
             if step == 10:
                 raise AlexNetError("photo.png: damaged")
             yield batch

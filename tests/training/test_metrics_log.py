@@ -8,6 +8,7 @@ from alexnet_jax.config import DataConfig, ScheduleConfig
 from alexnet_jax.console import progress
 from alexnet_jax.errors import NotFiniteError
 from alexnet_jax.training import hooks
+from alexnet_jax.training.loggers import MetricsLogger
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.nets import tiny_config, tiny_model
@@ -36,7 +37,8 @@ def log_of(tmp_path, monkeypatch):
         )
         workdir, out = RunDirectory(tmp_path), io.StringIO()
         display = progress.Display(Console(file=out, width=200), config.steps, 0)
-        return MetricsLog(config, workdir, display), workdir, out
+        no_logger = MetricsLogger(None, tmp_path, config, 0, pytest.fail)
+        return MetricsLog(config, workdir, display, no_logger), workdir, out
 
     return make
 
