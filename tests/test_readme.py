@@ -64,6 +64,9 @@ def place(tmp_path_factory):
     write_imagenet(place / "tars")
     with h5py.File(place / "stimuli.hdf5", "w") as file:
         file["imgBrick"] = rng.integers(0, 256, (40, 50, 50, 3), dtype=np.uint8)
+    for name in ("trained.h5", "control.h5"):
+        with h5py.File(place / name, "w") as file:
+            file["pool5"] = rng.normal(size=(40, 6)).astype(np.float32)
     assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
 
