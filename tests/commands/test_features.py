@@ -48,6 +48,7 @@ def test_the_text_and_the_json_name_the_arrays(place):
     assert (place / "text.h5").read_bytes() == (place / "json.h5").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_untrained_control_has_other_features(place):
     words = ["features", "run", "stimuli.hdf5:/imgBrick", "--layers", "pool1", "--spatial_mean", "--out"]
     for seed in (1, 2):

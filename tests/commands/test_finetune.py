@@ -29,15 +29,8 @@ def add_class(folder, name, count, colour):
         Image.fromarray(np.full((40, 40, 3), 10 * colour + index, np.uint8)).save(place / f"{index}.png")
 
 
-@pytest.mark.parametrize(
-    ("classes", "devices"),
-    [
-        (NINE, 2),
-        pytest.param(NINE, 1, marks=pytest.mark.slow),
-        pytest.param(("cat",), 2, marks=pytest.mark.slow),
-        pytest.param(("cat",), 1, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("classes", "devices"), [(NINE, 2), (NINE, 1), (("cat",), 2), (("cat",), 1)])
 def test_a_folder_is_trained_evaluated_and_predicted(tmp_path, classes, devices):
     folder = tmp_path / "photos"
     for label, name in enumerate(classes):

@@ -66,7 +66,7 @@ def batch_of(source, count=4):
     return source.read_batch(np.arange(count), count)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devices):
     layout = choose_layout(config, devices)
     state = alexnet.create_train_state(config, KEY)
