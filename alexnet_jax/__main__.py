@@ -14,7 +14,7 @@ from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 from alexnet_jax.jax_errors import explain
 from alexnet_jax.output import standard_streams
 from alexnet_jax.runtime import tune_cpu, use_compile_cache
-from alexnet_jax.signals import exit_on_interrupt
+from alexnet_jax.signals import exit_on_interrupt, ignore_stop_signals
 
 COMMANDS = {
     "train": "train a net, or resume a run",
@@ -35,6 +35,8 @@ COMMANDS = {
 }
 
 
+_STATUS_OF_SIGNAL = 128
+"""The exit status after a signal is this number plus that of the signal."""
 _WRITERS = ("train", "prepare", "features", "convert", "export", "report")
 """The commands whose results are files. They do not need their output."""
 
@@ -99,6 +101,8 @@ def main() -> NoReturn:
     try:
         with standard_streams(is_tolerant=arguments[:1] in ([name] for name in _WRITERS)):
             status = _run(arguments)
+        if status > _STATUS_OF_SIGNAL:
+            ignore_stop_signals()
         sys.exit(status)
     except KeyboardInterrupt:
         print("alexnet: interrupted", file=sys.stderr, flush=True)

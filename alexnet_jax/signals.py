@@ -76,6 +76,15 @@ class StopRequest:
             raise KeyboardInterrupt
 
 
+def ignore_stop_signals() -> None:
+    """Ignores Ctrl-C, SIGTERM and SIGHUP from now on.
+
+    Python restores the default handlers while it exits, so that a copy of the signal would change the exit status.
+    """
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _install(numbers: tuple[int, ...], handler: _Handler) -> dict[int, Any]:
     """Returns the previous handlers. Does nothing in a thread, because only the main thread handles signals."""
     if threading.current_thread() is not threading.main_thread():
