@@ -16,7 +16,8 @@ class ConvertArguments:
     """Convert weights of PyTorch, of Caffe or of a run to safetensors."""
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """A .pth, .safetensors or .caffemodel file, a run directory, or a name of trained weights such as torchvision."""
+    """A .pth, .safetensors, .caffemodel or .onnx file, a run directory, or a name of trained weights such as
+    torchvision."""
     destination: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DESTINATION")]
     """The .safetensors file to write."""
     format: Literal["alexnet_jax", "torchvision"] = "alexnet_jax"

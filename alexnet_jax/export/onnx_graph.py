@@ -1,7 +1,7 @@
 """The net as an ONNX graph, with one node for each layer.
 
-Images are (batch, channels, height, width) after the first nodes, as ONNX requires. No other module imports the package
-onnx.
+Images are (batch, channels, height, width) after the first nodes, as ONNX requires. No other module of ``export``
+imports the package onnx.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def _array(blob: Any, name: str) -> np.ndarray:
 def _settings(layer: Any, kind: str) -> dict[str, int | float | str]:
     if kind == "LRN":
         norm = layer.lrn_param
-        numbers = {name: _decimal(getattr(norm, name)) for name in ("alpha", "beta", "k")}
+        numbers = {name: shortest_decimal(getattr(norm, name)) for name in ("alpha", "beta", "k")}
         region = _REGIONS.get(norm.norm_region, f"region {norm.norm_region}")
         return {"local_size": norm.local_size, **numbers, "norm_region": region}
     if kind == "Convolution":
@@ -184,7 +184,7 @@ def _settings(layer: Any, kind: str) -> dict[str, int | float | str]:
     return {}
 
 
-def _decimal(number: float) -> float:
+def shortest_decimal(number: float) -> float:
     """The shortest decimal that rounds to ``number`` in float32: 0.0001, not 9.999999747e-05."""
     return float(str(np.float32(number)))
 

@@ -18,7 +18,7 @@ SHIPPED = {"torchvision_features": TORCHVISION_FEATURES}
 NAMES = (*SHIPPED, *CATALOGUE)
 """All names. There is also ``hf://OWNER/REPO`` and ``hf://OWNER/REPO/FILE``."""
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel", ".onnx")
 """Of the files that can be read."""
 
 _HUB = "hf:"  # a Path keeps one of the two slashes

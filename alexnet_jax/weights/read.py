@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
+from alexnet_jax.errors import AlexNetError, UsageError, require_package, unknown_name
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
@@ -43,12 +43,13 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
     """Reads the trained net of a weights file, or of a run directory as ``load_run`` does.
 
     Args:
-        path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``) or a
-            ``.caffemodel`` file. Or a name of trained weights as for ``pretrained``, with or without the prefix
-            ``pretrained:``; a file or directory of that name comes before a name without the prefix.
+        path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``), a
+            ``.caffemodel`` file, or an ``.onnx`` file of a net of Caffe, as in the ONNX model zoo. Or a name of trained
+            weights as for ``pretrained``, with or without the prefix ``pretrained:``; a file or directory of that name
+            comes before a name without the prefix.
         variant: the name of the net, for files whose shapes fit several nets or none.
-        mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` files. None means Caffe's usual channel
-            means.
+        mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` and ``.onnx`` files. None means Caffe's
+            usual channel means.
 
     Returns:
         The net's config, parameters, statistics and class names.
@@ -87,8 +88,8 @@ def read_weights(
         UsageError: the file fits several nets or none, or an argument does not fit the file.
     """
     path = find_weights(path, progress)
-    if mean is not None and path.suffix != ".caffemodel":
-        raise UsageError(f"--mean is {mean}: only .caffemodel files take a mean image")
+    if mean is not None and path.suffix not in (".caffemodel", ".onnx"):
+        raise UsageError(f"--mean is {mean}: only .caffemodel and .onnx files take a mean image")
     if checkpoint not in get_args(Which):
         raise unknown_name("checkpoint", checkpoint, get_args(Which))
     if path.is_dir():
@@ -118,6 +119,11 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
             return read_caffe_weights(path, model, mean)
         case ".pth" | ".pt":
             return read_torch_weights(path, model)
+        case ".onnx":
+            require_package("onnx", "reading .onnx files", extra="export")
+            from alexnet_jax.weights.onnx_file import read_onnx_weights
+
+            return read_onnx_weights(path, model, mean)
         case _:
             raise AssertionError(f"{path.suffix} is in SUFFIXES and has no reader")
 

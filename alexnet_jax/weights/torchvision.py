@@ -18,6 +18,8 @@ from alexnet_jax.weights.pytorch_file import read_state_dict
 from alexnet_jax.weights.recognize import layers_in_order, recognize_shapes, with_widths
 from alexnet_jax.weights.weights import Weights, weights_of_another_program
 
+_LUCID_MODULES = {"fc6": "classifier.1", "fc7": "classifier.4", "classifier": "classifier.6"}
+"""The dense layers of lucid's AlexNet, ``lucid-dl/alexnet`` on the Hugging Face Hub."""
 _KINDS = {"weight": "kernel", "bias": "bias"}
 
 
@@ -37,6 +39,7 @@ def read_torch_weights(path: Path, model: ModelConfig | None) -> Weights:
 
 def weights_from_state_dict(state: Mapping[str, np.ndarray], model: ModelConfig | None) -> Weights:
     """The weights in a state dict with torchvision's names. Arguments and errors as for ``read_torch_weights``."""
+    state = {_torchvision_name(name): array for name, array in state.items()}
     layers = _layers(state)
     modules = {name.rpartition(".")[0] for name in state}
 
@@ -85,6 +88,13 @@ def torchvision_modules(config: ModelConfig) -> dict[str, str]:
             sequence, first = "classifier", index
         names[f"{sequence}.{index - first}"] = layer.name
     return names
+
+
+def _torchvision_name(name: str) -> str:
+    """The name without the ``module.`` that ``DataParallel`` adds, and with torchvision's names of dense layers."""
+    name = name.replace("module.", "")
+    module, _, kind = name.rpartition(".")
+    return f"{_LUCID_MODULES[module]}.{kind}" if module in _LUCID_MODULES else name
 
 
 def _layers(state: Mapping[str, np.ndarray]) -> Layers:

@@ -14,13 +14,16 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from onnx import save as save_onnx
 from PIL import Image
 
 from alexnet_jax.config import ConvConfig, DataConfig, DenseConfig, ModelConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.read import load_run
 from alexnet_jax.weights.safetensors import write_weights
-from tests.helpers.references import REFERENCES
+from tests.helpers.references import REFERENCES, tiny
 from tests.helpers.runs import write_run
+from tests.helpers.zoo import drawn_layers, zoo_graph, zoo_model
 
 CLASSES = ("cat", "dog")
 
@@ -48,7 +51,21 @@ def make_place(root: Path) -> Path:
     with h5py.File(root / "net.h5", "w") as file:  # the sample for damaged files
         file["images"] = np.zeros((5, 16, 16, 3), np.uint8)
         file["floats"] = np.zeros((5, 16), np.float32)
-    for suffix in ("safetensors", "caffemodel", "pth", "pt", "binaryproto", "json", "png", "jpg", "webp", "tar", "h5"):
+    save_onnx(zoo_model(drawn_layers(layer_shapes(tiny("caffe_alexnet")))), root / "net.onnx")
+    for suffix in (
+        "safetensors",
+        "caffemodel",
+        "onnx",
+        "pth",
+        "pt",
+        "binaryproto",
+        "json",
+        "png",
+        "jpg",
+        "webp",
+        "tar",
+        "h5",
+    ):
         _hostile_files(root, suffix)
     _weights(root)
     _configs(root)
@@ -100,6 +117,7 @@ def _weights(root: Path) -> None:
     safetensors("foreign.safetensors", {"transformer.weight": tensor}, bytes(8))
     safetensors("metadata.safetensors", {"__metadata__": {"config": "{}"}, "conv1/kernel": tensor}, bytes(8))
     (root / "huge_header.safetensors").write_bytes(struct.pack("<Q", 1 << 62))
+    save_onnx(zoo_graph(), root / "untrained.onnx")
     zipped = {
         "bomb.pth": {"archive/data.pkl": bytes(200 << 20)},
         "no_pickle.pth": {"archive/other": b"x"},

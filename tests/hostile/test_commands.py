@@ -315,7 +315,7 @@ RUNS += [
 WEIGHTS = [
     *(
         (f"convert {kind}.{suffix} new.safetensors", f"{kind}.{suffix}")
-        for suffix in ("safetensors", "pth", "pt", "caffemodel")
+        for suffix in ("safetensors", "pth", "pt", "caffemodel", "onnx")
         for kind in BAD_FILES
         if (kind, suffix) != ("changed", "caffemodel")  # the change is in a name
     ),
@@ -347,6 +347,9 @@ WEIGHTS = [
             "export photos new.stablehlo",
         )
     ),
+    ("convert untrained.onnx new.safetensors", "untrained.onnx"),
+    ("convert net.onnx new.safetensors --variant torchvision", "net.onnx"),
+    ("convert net.onnx new.safetensors --mean empty.binaryproto", "empty.binaryproto"),
     ("evaluate run missing.pth", "missing.pth"),
     ("evaluate empty.safetensors", "empty.safetensors"),
     ("evaluate text.json", "text.json"),

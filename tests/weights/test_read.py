@@ -89,6 +89,26 @@ def test_a_file_with_the_suffix_of_another_format_is_refused(tmp_path, source, n
     assert "\n" not in str(error.value)
 
 
+LUCID = {"classifier.1": "fc6", "classifier.4": "fc7", "classifier.6": "classifier"}
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        pytest.param(lambda module: LUCID.get(module, module), id="lucid"),
+        pytest.param(lambda module: module.replace("features.", "features.module."), id="parallel features"),
+        pytest.param(lambda module: f"module.{module}", id="parallel net"),
+    ],
+)
+def test_other_names_of_torchvisions_net_are_read(tmp_path, rename):
+    state = load_file(f"{TORCH}.safetensors")
+    renamed = {f"{rename(name.rpartition('.')[0])}.{name.rpartition('.')[2]}": array for name, array in state.items()}
+    assert set(renamed) != set(state)
+    save_file(renamed, tmp_path / "model.safetensors")
+    weights = read_weights(tmp_path / "model.safetensors", "torchvision")
+    assert_same(weights.params, draw("torchvision", tiny("torchvision"), seed=1, batch=4)[0])
+
+
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
     """A safetensors file of another net, and one that lacks the first layer."""
@@ -115,7 +135,7 @@ def foreign(tmp_path_factory):
             {"variant": "cifar10_conv_relu"},
             "its layers are conv1, conv2, conv3, conv4, conv5, fc6, fc7",
         ),
-        (f"{TORCH}.pth", {"mean": MEAN}, "tiny_mean.binaryproto: only .caffemodel files take a mean image"),
+        (f"{TORCH}.pth", {"mean": MEAN}, "tiny_mean.binaryproto: only .caffemodel and .onnx files take a mean image"),
         (f"{CAFFE}.caffemodel", {"mean": Path(__file__)}, "test_read.py: is truncated, or not a binary file of Caffe"),
     ],
 )
