@@ -80,7 +80,7 @@ def test_the_net_and_its_preprocessing_are_those_of_a_caffemodel(tmp_path):
 
 def test_the_mean_image_of_caffe_can_be_used(tmp_path):
     path = save(zoo_model(drawn_layers(layer_shapes(narrow()))), tmp_path)
-    with pytest.raises(AlexNetError, match="data.image_size is 67"):  # the mean image has 67 pixels, a crop 227
+    with pytest.raises(AlexNetError, match=r"data\.image_size is 67"):  # the mean image has 67 pixels, a crop 227
         read_weights(path, mean=MEAN)
 
 
