@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,16 @@ def new_environment(directory: Path, python: str = sys.executable) -> Path:
     """Makes a virtual environment. Returns its interpreter."""
     uv("venv", "--python", python, directory)
     return directory / "bin" / "python"
+
+
+@pytest.mark.slow
+def test_wheel_contains_every_file_of_the_package(wheel):
+    listed = subprocess.run(["git", "ls-files", "alexnet_jax"], cwd=CLONE, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(wheel) as archive:
+        for name in listed.stdout.splitlines():
+            assert archive.read(name) == (CLONE / name).read_bytes(), name
+        shipped = [name for name in archive.namelist() if name.startswith("alexnet_jax/weights/shipped/")]
+    assert {Path(name).name for name in shipped} >= {"torchvision_features.safetensors", "lpips_v0.1.safetensors"}
 
 
 @pytest.mark.slow
