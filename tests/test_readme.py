@@ -5,10 +5,12 @@ CI runs the commands that take minutes.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,6 +19,7 @@ import pytest
 from PIL import Image
 
 from alexnet_jax import config, variants
+from alexnet_jax.weights.catalogue import CATALOGUE
 from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
@@ -50,7 +53,13 @@ HERE = [line for line in COMMANDS if not runs_in_ci(line) and line not in NEEDS_
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield monkeypatch
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, monkeypatch_module):
     """A directory with what the commands expect: a finished run, photos, one picture, other programs' files."""
     place = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
@@ -61,6 +70,7 @@ def place(tmp_path_factory):
             Image.fromarray(pixels).save(place / "photos" / kind / f"{index}.jpg")
     (place / "photos" / "cat" / "0.jpg").rename(place / "cat.jpg")
     write_torchvision_weights(place / "alexnet-owt-7be5be79.pth")
+    put_into_cache(place / "alexnet-owt-7be5be79.pth", place / "cache", monkeypatch_module)
     write_imagenet(place / "tars")
     with h5py.File(place / "stimuli.hdf5", "w") as file:
         file["imgBrick"] = rng.integers(0, 256, (40, 50, 50, 3), dtype=np.uint8)
@@ -69,6 +79,15 @@ def place(tmp_path_factory):
             file["pool5"] = rng.normal(size=(40, 6)).astype(np.float32)
     assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
+
+
+def put_into_cache(file, cache, monkeypatch):
+    """Makes ``file`` the trained weights ``torchvision``."""
+    (cache / "alexnet_jax").mkdir(parents=True)
+    (cache / "alexnet_jax" / file.name).hardlink_to(file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setitem(CATALOGUE, "torchvision", replace(CATALOGUE["torchvision"], digest=digest))
 
 
 def write_torchvision_weights(path):

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.variants.nearest import nearest_variant
     from alexnet_jax.weights.describe import describe_facts, facts_of
 
-    summary = summarize_model(config)
+    summary = summarize_model(config, None if weights is None else weights.last_layer)
     nearest = nearest_variant(config)
     facts = facts_of(nearest, config, weights)
     totals = {"parameters": summary.parameters, "macs": summary.macs}

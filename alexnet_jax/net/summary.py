@@ -77,9 +77,9 @@ class Summary:
 
 
 @cache
-def summarize_model(config: ModelConfig) -> Summary:
-    """Computes the layer table of the net that ``config`` describes."""
-    net = AlexNet(config)
+def summarize_model(config: ModelConfig, last_layer: str | None = None) -> Summary:
+    """Computes the layer table of the net that ``config`` describes, up to ``last_layer`` if it is given."""
+    net = AlexNet(config, last_layer=last_layer)
     images = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, config.channels), jnp.float32)
     variables = jax.eval_shape(partial(net.init, mutable=True), jax.random.key(0), images)
     params, outputs = variables["params"], variables["intermediates"]
@@ -92,6 +92,8 @@ def summarize_model(config: ModelConfig) -> Summary:
             parameters = math.prod(kernel.shape) + math.prod(bias.shape)
             macs = math.prod(kernel.shape) * (math.prod(shape[:-1]) if _is_shared(layer) else 1)
         rows.append(LayerRow(layer.name, shape, parameters, macs, **_windows(layer, config)))
+        if layer.name == last_layer:
+            break
     return Summary(images.shape[1:], tuple(rows))
 
 

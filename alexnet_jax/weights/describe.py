@@ -83,7 +83,8 @@ def facts_of(nearest: Nearest, config: ModelConfig, weights: Weights | None) -> 
         facts["step"] = weights.step or None
         facts["missing_layers"] = list(weights.missing_layers)
         facts["looks_untrained"] = looks_untrained(weights.params)
-    return facts | {"published": [asdict(row) for row in published_for(nearest.variant)]}
+    rows = () if facts.get("missing_layers") else published_for(nearest.variant)
+    return facts | {"published": [asdict(row) for row in rows]}
 
 
 def describe_facts(nearest: Nearest, config: ModelConfig, facts: dict[str, Any]) -> dict[str, str]:
@@ -99,6 +100,7 @@ def describe_facts(nearest: Nearest, config: ModelConfig, facts: dict[str, Any])
         lines["trained"] = _UNKNOWN if facts["step"] is None else f"{facts['step']:,} steps"
     if facts.get("missing_layers"):
         lines["missing"] = ", ".join(facts["missing_layers"])
+        return lines | {"published": "no accuracy without these layers; pretrained:torchvision has the whole net"}
     rows, note = published_for(nearest.variant), ""
     if not rows and config.channels == 3 and config.image_size > 200:
         rows, note = published_for(None), "none of this net; AlexNets of other programs:\n"

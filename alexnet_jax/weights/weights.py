@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +45,14 @@ class Weights:
     def missing_layers(self) -> tuple[str, ...]:
         """The layers of the net that have no parameters here: the last ones, in weights of the convolutions only."""
         return tuple(name for name in self.config.model.layer_names if name not in self.params)
+
+    @property
+    def last_layer(self) -> str | None:
+        """The last layer that these weights suffice for, such as ``pool5``, or None for those of a whole net."""
+        if not self.missing_layers:
+            return None
+        layers = takewhile(lambda layer: layer.name not in self.missing_layers, self.config.model.layers())
+        return [layer.name for layer in layers if layer.operation != "dropout"][-1]
 
     def check_complete(self, name: str = "weights") -> None:
         """Checks that the net has all its layers, as its logits need.

@@ -88,6 +88,10 @@ def test_a_copy_in_this_format_ends_at_the_same_layer(tmp_path):
 def test_summary_says_which_layers_are_missing():
     done = alexnet("summary", "torchvision_features")
     assert "missing    fc6, fc7, fc8" in done.stdout
+    assert "no accuracy without these layers; pretrained:torchvision has the whole net" in " ".join(done.stdout.split())
+    assert "2,469,696 parameters" in done.stdout
+    assert "pool5" in done.stdout
+    assert not re.search(r"^(drop|fc)6", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.slow
