@@ -117,7 +117,7 @@ class Lease:
         """The holder, or None if there is none or a crash of the host left an incomplete file."""
         try:
             return Holder(**json.loads(self._file.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+        except (FileNotFoundError, IsADirectoryError, ValueError, TypeError):
             return None
 
     def _is_expired(self) -> bool:

@@ -57,7 +57,7 @@ def test_fine_tuning_keeps_frozen_layers_and_draws_a_new_classifier(place):
     output = succeed(
         "train", "--init", "net.safetensors", *run, *frozen, "--schedule.layer_rates", "fc8", 0, 10, cwd=place
     )
-    assert "starts from net.safetensors, with a new fc8: 2 classes, not 10" in output
+    assert f"starts from {place / 'net.safetensors'}, with a new fc8: 2 classes, not 10" in output
     before, after = read_weights(place / "net.safetensors"), read_weights(place / "fine")
     assert after.class_names == ("dark", "light")
     for layer in before.params:

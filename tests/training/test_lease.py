@@ -143,6 +143,12 @@ def test_a_garbled_lease_is_no_obstacle(tmp_path, content):
         lease.check()
 
 
+def test_a_directory_in_its_place_is_refused_with_a_remedy(tmp_path):
+    (tmp_path / "lease.json").mkdir()
+    with pytest.raises(AlexNetError, match=r"lease\.json: is a directory, .*; remove it"), Lease(tmp_path):
+        pass
+
+
 def test_without_locks_of_the_file_system_the_first_of_two_takers_is_stopped(tmp_path, monkeypatch):
     def no_locks(*_, **__):
         raise NotImplementedError
