@@ -63,9 +63,8 @@ def miniature(name, data_dir):
     )
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "imagenet_paper" else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
 def test_recipe_runs_in_miniature(prepared, tmp_path, name):
     workdir = RunDirectory(tmp_path / "run")
     result = train(miniature(name, prepared / "data"), workdir, Console(quiet=True))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +25,17 @@ class Done:
     stderr: str
 
 
+@contextlib.contextmanager
+def _same_signal_handlers() -> Iterator[None]:
+    """Restores the handlers that a command which a signal stopped leaves to its process."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def alexnet(*arguments: object, cwd: Path | None = None) -> Done:
     """Runs the command to its end in this process, which has imported and compiled already."""
     out, errors = io.StringIO(), io.StringIO()
@@ -31,6 +44,7 @@ def alexnet(*arguments: object, cwd: Path | None = None) -> Done:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         contextlib.chdir(cwd or Path.cwd()),
+        _same_signal_handlers(),
         pytest.raises(SystemExit) as leaving,
     ):
         main()

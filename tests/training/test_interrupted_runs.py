@@ -272,6 +272,7 @@ def test_the_report_names_the_best_checkpoint(train, options, saved):
     assert re.search(rf"^saved     {saved}$", done.stdout, re.MULTILINE), done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_folds_in_the_validation_images_resumes_there(train, run, tmp_path, data):
     options = ["--schedule.rule", "steps", "--data.fold_in_epoch", 2]
     for epochs in (1, 2, 3):

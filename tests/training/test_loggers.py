@@ -36,6 +36,7 @@ def scalars(directory):
     return found
 
 
+@pytest.mark.slow
 def test_tensorboard_has_the_rows_and_a_resumed_run_purges_the_steps_that_it_takes_again(photos, tmp_path):
     options = ["--workdir", tmp_path / "run", "--data.dataset", photos(splits=("train", "test")), *FAST]
     assert alexnet("train", *options, "--epochs", 1, "--log", "tensorboard").returncode == 0
