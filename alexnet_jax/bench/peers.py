@@ -79,24 +79,39 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
     """
     _check_layers(name, net.config.model)
     with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary)
-        _write_task(directory, net)
-        error_file = directory / "errors"
-        with error_file.open("w") as errors:
-            process = subprocess.Popen(
-                [sys.executable, _PROGRAMS / f"{name}_peer.py", directory],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=runtime.untuned(os.environ)
-                | {"JAX_TRACEBACK_FILTERING": "off"},  # so that the last line is the error
-            )
-        try:
-            yield Peer(name, net.config.dtype, process, error_file)
-        finally:
-            process.kill()
-            process.communicate()
+        _write_task(Path(temporary), net)
+        with running_program(name, f"{name}_peer.py", net.config.dtype, Path(temporary)) as peer:
+            yield peer
+
+
+@contextlib.contextmanager
+def running_program(name: str, program: str, dtype: Dtype, directory: Path) -> Iterator[Peer]:
+    """Starts a program of ``peer_programs``, and stops it at the end of the ``with`` block.
+
+    Args:
+        name: the peer that it belongs to, a key of ``PEERS``.
+        program: its file.
+        dtype: the type that it computes in.
+        directory: what it reads is there.
+
+    Raises:
+        AlexNetError: it does not start.
+    """
+    error_file = directory / "errors"
+    with error_file.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, _PROGRAMS / program, directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=runtime.untuned(os.environ) | {"JAX_TRACEBACK_FILTERING": "off"},  # so that the last line is the error
+        )
+    try:
+        yield Peer(name, dtype, process, error_file)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 class Peer:

@@ -33,6 +33,8 @@ class BenchArguments:
     `alexnet bench data` measures the input pipeline.
 
     `alexnet bench features` measures the read-out of features.
+
+    `alexnet bench lpips` measures the perceptual distance.
     """
 
     variant: str = "paper"
@@ -54,7 +56,7 @@ class BenchArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the benchmark and prints the results. ``bench data`` and ``bench features`` are separate commands."""
+    """Runs the benchmark and prints the results. ``bench data``, ``features`` and ``lpips`` are separate commands."""
     if arguments[:1] == ["data"]:
         from alexnet_jax.commands import bench_data
 
@@ -63,6 +65,10 @@ def main(arguments: list[str]) -> int:
         from alexnet_jax.commands import bench_features
 
         return bench_features.main(arguments[1:])
+    if arguments[:1] == ["lpips"]:
+        from alexnet_jax.commands import bench_lpips
+
+        return bench_lpips.main(arguments[1:])
     parsed = parse(BenchArguments, arguments, "bench")
     model = variant(parsed.variant)
     _check(parsed)
@@ -80,7 +86,7 @@ def main(arguments: list[str]) -> int:
         check_peer(name, parsed.dtype)
     config = bench_config(model, parsed.batch_size, parsed.dtype)
     choose_layout(config, parsed.devices)  # refuses a wrong number of devices before the work begins
-    with _progress() as doing:
+    with progress() as doing:
         report = run_bench(config, parsed.devices, parsed.repeats, parsed.layers, parsed.against, doing)
     if write_json(report.as_json() | {"variant": parsed.variant}, parsed.json):
         console = Console()
@@ -100,7 +106,7 @@ def _check(parsed: BenchArguments) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def progress() -> Iterator[Callable[[str], None]]:
     """Shows the current task on standard error: a live line in a terminal, otherwise a line every few seconds."""
     console = Console(stderr=True)
     if console.is_terminal:
