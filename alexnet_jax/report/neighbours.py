@@ -9,12 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Part, Source
-from alexnet_jax.net.features import features
-from alexnet_jax.preprocessing.augment import preprocess
+from alexnet_jax.readout.compute import feature_batches
 from alexnet_jax.readout.nearest import nearest
-from alexnet_jax.training.evaluation import BATCH_SIZE
 from alexnet_jax.weights.weights import Weights
 
 
@@ -49,6 +46,9 @@ def nearest_images(
         count: the number of neighbours.
         most: the number of ``images`` to look at. If there are more, a fixed random choice of them.
         on_batch: called with the number of images after each batch.
+
+    Raises:
+        NotFiniteError: features are infinite or not a number.
     """
     indices = np.arange(len(images))
     if len(images) > most:
@@ -71,11 +71,5 @@ def part_of(source: Source, indices: Sequence[int]) -> Source:
 
 
 def _features(weights: Weights, source: Source) -> Iterator[Float[np.ndarray, "batch ..."]]:
-    config = weights.config
-    layer = feature_layer(config.model)
-    done = 0
-    for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
-        images = preprocess(batch["image"], weights.statistics, config)
-        values = features(weights.params, images, config.model, [layer], weights.batch_stats)[layer]
-        yield np.asarray(values)[: len(source) - done]
-        done += len(values)
+    layer = feature_layer(weights.config.model)
+    return (batch[layer] for batch in feature_batches(weights, source, (layer,)))
