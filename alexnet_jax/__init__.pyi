@@ -10,12 +10,14 @@ from .perceptual.lpips import lpips as lpips
 from .preprocessing.augment import preprocess as preprocess
 from .preprocessing.statistics import Statistics as Statistics
 from .presets import preset as preset
+from .training.eval_steps import eval_step as eval_step
+from .training.eval_steps import predict_step as predict_step
+from .training.hyperparameters import Hyperparameters as Hyperparameters
+from .training.hyperparameters import hyperparameters as hyperparameters
 from .training.inputs import check_batch as check_batch
 from .training.state import TrainState as TrainState
 from .training.state import create_train_state as create_train_state
-from .training.steps import eval_step as eval_step
 from .training.steps import loss_fn as loss_fn
-from .training.steps import predict_step as predict_step
 from .training.steps import train_step as train_step
 from .training.steps import train_steps as train_steps
 from .variants import variant as variant

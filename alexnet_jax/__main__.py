@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "export a trained net to ONNX or StableHLO",
     "bench": "time a net or the input pipeline, and compare with other programs",
     "variants": "list the named nets with their sizes",
+    "plan": "estimate what training on TPUs costs, with their compiler and without a TPU",
     "summary": "print which AlexNet a net is, and its layers with shapes, parameters and MACs",
     "report": "write a web page that shows what a run learned",
     "completion": "print a script that completes options in bash, zsh, fish or tcsh",
@@ -103,18 +104,28 @@ def main() -> NoReturn:
             status = _run(arguments)
         if status > _STATUS_OF_SIGNAL:
             ignore_stop_signals()
-        sys.exit(status)
+        _exit(status)
     except KeyboardInterrupt:
         print("alexnet: interrupted", file=sys.stderr, flush=True)
         os._exit(130)  # threads of XLA may be compiling: exit without destroying what they use
     except BrokenPipeError:
-        sys.exit(1)  # the program that reads the output has exited
+        _exit(1)  # the program that reads the output has exited
     except Exception as error:
         if debug:
             raise
         error = explain(error)
         print(f"alexnet: error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(error.exit_status if isinstance(error, AlexNetError) else 1)
+        _exit(error.exit_status if isinstance(error, AlexNetError) else 1)
+
+
+def _exit(status: int) -> NoReturn:
+    """At the exit after an error, JAX would wait for the other processes of a run, which may have failed as well."""
+    distributed = sys.modules.get("jax._src.distributed")
+    if distributed is not None and distributed.global_state.client is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _hide_closed_event_loops(raised: sys.UnraisableHookArgs) -> None:

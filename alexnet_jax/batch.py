@@ -15,6 +15,9 @@ Batch = dict[str, Array]
 
 KEPT = "kept"
 
+INDEX = "index"
+"""In place of ``image`` and ``label``: int32 (batch,), the places of the examples in arrays that the devices hold."""
+
 PADDING_LABEL = -1
 """The label of an example that pads the last batch of an evaluation. It does not count."""
 

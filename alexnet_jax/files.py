@@ -1,4 +1,4 @@
-"""Writes that survive a crash of the machine."""
+"""The user's cache, and writes that survive a crash of the machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 from alexnet_jax.errors import AlexNetError
+
+
+def cache_directory() -> Path:
+    """Where downloaded files are kept: ``alexnet_jax`` in ``XDG_CACHE_HOME``, which is ``~/.cache`` by default."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet_jax"
 
 
 def replace_file(path: Path, content: str | bytes) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from alexnet_jax.files import cache_directory
+
 _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 _YNN_FUSIONS = {(0, 10): "", (0, 12): "individual_dot"}
 """The operations that XLA runs with the YNNPACK library, by jaxlib release: none, or matrix products.
@@ -67,16 +69,19 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_ARENA_MAX, 1)  # the arenas of other threads ignore the threshold and return memory
 
 
-def use_virtual_devices() -> None:
-    """Gives a CPU two devices, and XLA enough threads for them. Call it before JAX's backend starts.
+def use_virtual_devices(count: int = 2) -> None:
+    """Gives a CPU several devices, and XLA enough threads for them. Call it before JAX's backend starts.
 
-    Each virtual device occupies a thread while it waits for the other. XLA starts one thread per core, so two
+    Each virtual device occupies a thread while it waits for the others. XLA starts one thread per core, so two
     devices deadlock on one or two cores. ``NPROC`` in the environment sets another number of threads.
+
+    Args:
+        count: the number of devices.
     """
     import jax
 
-    os.environ.setdefault("NPROC", str(max(8, usable_cores())))
-    jax.config.update("jax_num_cpu_devices", 2)
+    os.environ.setdefault("NPROC", str(max(8, 2 * count, usable_cores())))
+    jax.config.update("jax_num_cpu_devices", count)
 
 
 def cpu_threads() -> int:
@@ -110,17 +115,16 @@ def use_compile_cache() -> None:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     with contextlib.suppress(OSError, RuntimeError):  # a full disk, or a user without a home directory
-        directory = _cache_directory()
+        directory = _writable_cache()
         _delete_incomplete_entries(directory)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)
         os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(MAX_CACHE_BYTES))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 
-def _cache_directory() -> Path:
+def _writable_cache() -> Path:
     """Makes the directory. Raises OSError or RuntimeError if it cannot be written."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    directory = (Path(root) if root else Path.home() / ".cache") / "alexnet_jax"
+    directory = cache_directory()
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory):
         pass

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 SECONDS_BETWEEN_SIGNALS = 2.0
 """Signals that arrive sooner after the first are copies of it. ``uv run``, for example, forwards a signal that its
@@ -45,16 +45,18 @@ class StopRequest:
     one raises KeyboardInterrupt. SIGHUP stays ignored if it was ignored before, as under ``nohup``.
 
     Attributes:
-        signal: the number of the signal that arrived, or None.
+        signal: the number of the signal that stops the work, or None.
     """
+
+    signals: ClassVar[tuple[int, ...]] = _STOP_SIGNALS
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._arrived_at = 0.0
+        self._arrived_at: float | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        self._previous = _install(_STOP_SIGNALS, self._record)
+        self._previous = _install(self.signals, self._record)
         return self
 
     def __exit__(
@@ -63,17 +65,25 @@ class StopRequest:
         if self.signal is None:  # otherwise a copy of the signal would end the process before it has reported the stop
             _restore(self._previous, self._record)
 
+    def is_due(self) -> bool:
+        """Whether the work should stop here."""
+        return self.signal is not None
+
     def check(self) -> None:
-        """Raises ``StoppedError`` if a signal has arrived. For work that can be repeated, such as an evaluation."""
-        if self.signal is not None:
+        """Raises ``StoppedError`` if the work should stop. For work that can be repeated, such as an evaluation."""
+        if self.is_due():
             raise StoppedError
 
     def _record(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.signal is None:
-            self.signal, self._arrived_at = number, now
+        if self._arrived_at is None:
+            self._arrived_at = now
+            self._arrives(number)
         elif now - self._arrived_at >= SECONDS_BETWEEN_SIGNALS:
             raise KeyboardInterrupt
+
+    def _arrives(self, number: int) -> None:
+        self.signal = number
 
 
 def ignore_stop_signals() -> None:

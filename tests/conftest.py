@@ -7,9 +7,10 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -17,6 +18,9 @@ import pytest
 from PIL import Image
 
 from alexnet_jax import runtime
+
+if TYPE_CHECKING:
+    from tests.helpers.object_store import ObjectStore
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the cache of the process that starts them
     _cache = tempfile.mkdtemp(prefix="alexnet-tests-")
@@ -81,3 +85,21 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _object_server() -> Iterator[ObjectStore]:
+    from tests.helpers.object_store import serving
+
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def object_store(_object_server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """An empty bucket of a server on this machine, and an empty cache of the user."""
+    from tests.helpers.object_store import use
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with use(_object_server):
+        yield _object_server

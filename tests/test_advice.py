@@ -17,8 +17,8 @@ from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.hints import command
 from alexnet_jax.training import loop
+from alexnet_jax.training.layouts import choose_layout
 from alexnet_jax.training.loop import Result
-from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.start import fit_to_data
 from tests.helpers.command import alexnet

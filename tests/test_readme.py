@@ -5,6 +5,7 @@ CI runs the commands that take minutes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shlex
@@ -23,7 +24,9 @@ from alexnet_jax.weights.catalogue import CATALOGUE
 from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
+from tests.helpers.fast_compilation import fast_compilation
 from tests.helpers.imagenet import write_imagenet
+from tests.helpers.object_store import serving, use
 from tests.helpers.torch_files import Stored, tensor, zipped
 
 ROOT = Path(__file__).parents[1]
@@ -33,8 +36,11 @@ CI = (ROOT / ".ci" / "run").read_text()
 NEEDS_ACCELERATOR = {"uv sync --extra cuda12", "uv sync --extra cuda13", "uv sync --extra tpu"}
 NEEDS_IMAGENET = {  # days of work; test_presets.py runs the same in miniature
     "uv run alexnet train --preset imagenet_paper --data.data_dir data",
+    "uv run alexnet train --preset imagenet_paper --data.data_dir data --dtype bfloat16",
     "uv run alexnet evaluate runs/imagenet_paper --views ten-crop",
 }
+
+TAKES_MINUTES = {"uv run alexnet train --preset finetune"}  # another line trains this preset on photos/
 
 
 def blocks(page, language):
@@ -49,7 +55,9 @@ def runs_in_ci(command):
 
 
 COMMANDS = dict.fromkeys(line for page in PAGES for block in blocks(page, "console") for line in block.splitlines())
-HERE = [line for line in COMMANDS if not runs_in_ci(line) and line not in NEEDS_ACCELERATOR | NEEDS_IMAGENET]
+HERE = [
+    line for line in COMMANDS if not runs_in_ci(line) and line not in NEEDS_ACCELERATOR | NEEDS_IMAGENET | TAKES_MINUTES
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +67,19 @@ def monkeypatch_module():
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, monkeypatch_module):
-    """A directory with what the commands expect: a finished run, photos, one picture, other programs' files."""
+def stack():
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, monkeypatch_module, stack):
+    """A directory with what the commands expect: a finished run, photos, one picture, other programs' files.
+
+    Also photos in the bucket ``s3://bucket`` of a server on this machine.
+    """
     place = tmp_path_factory.mktemp("readme")
+    stack.enter_context(fast_compilation())
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
         (place / "photos" / kind).mkdir(parents=True)
@@ -77,6 +95,11 @@ def place(tmp_path_factory, monkeypatch_module):
     for name in ("trained.h5", "control.h5"):
         with h5py.File(place / name, "w") as file:
             file["pool5"] = rng.normal(size=(40, 6)).astype(np.float32)
+    store = stack.enter_context(serving())
+    stack.enter_context(use(store, "bucket"))
+    store.put(place / "photos", "s3://bucket/photos")
+    words = ("features", "torchvision_features", "photos", "--layers", "pool5", "--out", "pool5.h5")
+    assert alexnet(*words, cwd=place).returncode == 0
     assert alexnet("train", "--epochs", 1, cwd=place).returncode == 0
     return place
 
@@ -106,8 +129,11 @@ def write_torchvision_weights(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("line", HERE)
 def test_command(place, line):
+    """Runs of training end after an epoch."""
     tool, *arguments = shlex.split(line.removeprefix("uv run "))
     assert tool == "alexnet", f"{line} runs neither here nor in CI"
+    if arguments[0] == "train" and "--epochs" not in arguments:
+        arguments += ["--epochs", "1"]
     done = alexnet(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr
     assert done.stdout

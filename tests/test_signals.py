@@ -132,8 +132,7 @@ def test_a_signal_twice_in_a_short_time_saves(tmp_path, number):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not os.environ.get("UV"), reason="the tests were not started with `uv run`")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize(("number", "delay"), [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.1), (signal.SIGINT, 0.3)])
 def test_a_signal_to_the_process_group_of_uv_saves(tmp_path, number, delay):
     """uv passes the signal on to a process that has already received it."""
     with LongRun(tmp_path / "run", "uv", "run", "--no-sync", "alexnet") as run:

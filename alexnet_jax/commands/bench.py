@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.bench.peers import check_peer
     from alexnet_jax.bench.run import run_bench
     from alexnet_jax.bench.tables import layers_table, machine_table, steps_table
-    from alexnet_jax.training.parallel import choose_layout
+    from alexnet_jax.training.layouts import choose_layout
 
     for name in parsed.against:
         check_peer(name, parsed.dtype)

@@ -13,6 +13,7 @@ from alexnet_jax.commands.convert import ConvertArguments
 from alexnet_jax.commands.evaluate import EvaluateArguments
 from alexnet_jax.commands.export import ExportArguments
 from alexnet_jax.commands.parsing import parse
+from alexnet_jax.commands.plan import PlanArguments
 from alexnet_jax.commands.predict import PredictArguments
 from alexnet_jax.commands.prepare import PrepareArguments
 from alexnet_jax.commands.summary import SummaryArguments
@@ -38,6 +39,7 @@ _Command = (
     | Annotated[ExportArguments, subcommand("export")]
     | Annotated[BenchArguments, subcommand("bench")]
     | Annotated[VariantsArguments, subcommand("variants")]
+    | Annotated[PlanArguments, subcommand("plan")]
     | Annotated[SummaryArguments, subcommand("summary")]
 )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from alexnet_jax.commands.parsing import parse
+from alexnet_jax.training.run_directory import Which
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class ConvertArguments:
     """The net, if the file fits more than one. The widths of its layers are taken from the file."""
     mean: Path | None = None
     """Caffe's mean image (.binaryproto). Without it, Caffe's usual channel means are subtracted."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
-    some."""
+    checkpoint: Which = "latest"
+    """The checkpoint of a run: the latest, that of a step, or the one with the smallest error on validation images, if
+    the run has some."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,10 +38,14 @@ def main(arguments: list[str]) -> int:
     parsed = parse(ConvertArguments, arguments, "convert")
     from alexnet_jax.commands.trained import load_net
     from alexnet_jax.console.tables import describe_net
+    from alexnet_jax.stores.output import check_output, output
+    from alexnet_jax.stores.store import shown
     from alexnet_jax.weights.safetensors import write_weights
 
+    check_output(parsed.destination)
     weights = load_net(parsed.source, parsed.checkpoint, parsed.variant, parsed.mean)
-    write_weights(weights, parsed.destination, parsed.format)
+    with output(parsed.destination) as file:
+        write_weights(weights, file, parsed.format)
     print(f"net      {describe_net(weights.config.model)}")
-    print(f"written  {parsed.destination}, {parsed.format} format")
+    print(f"written  {shown(parsed.destination)}, {parsed.format} format")
     return 0

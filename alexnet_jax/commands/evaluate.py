@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.config import DataConfig, TrainConfig
+from alexnet_jax.config import DataConfig, TrainConfig, Views
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.stores.fetch import local
+from alexnet_jax.stores.store import shown, url_of
+from alexnet_jax.training.run_directory import Which
 
 if TYPE_CHECKING:
     from alexnet_jax.commands.trained import Trained
@@ -29,13 +32,14 @@ class EvaluateArguments:
     nets: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NET ...")]
     """Run directories, files of weights, or names of trained weights such as torchvision. The probabilities of several
     nets are averaged (paper, Table 2)."""
-    views: Literal["center", "ten-crop"] = "center"
-    """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
+    views: Views | None = None
+    """Predict from the centre crop, or average the probabilities of this and its reflection (center-flip) or of ten
+    crops (paper, section 4.1). Default: the views of the run, of the first of several."""
     split: str = "test"
     """The split: test, validation or train of the net's own data, or any split of another --dataset."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
-    some."""
+    checkpoint: Which = "latest"
+    """The checkpoint of a run: the latest, that of a step, or the one with the smallest error on validation images, if
+    the run has some."""
     dataset: str | None = None
     """A data set other than the net's own, or the new place of its own, as in --data.dataset of `alexnet train`."""
     real_labels: Path | None = None
@@ -46,7 +50,7 @@ class EvaluateArguments:
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices, 1 or 2."""
+    """The number of devices. Default: one per tower on a CPU, otherwise all."""
     json: JsonPath = None
     """Also write the errors to a JSON file; - prints the JSON instead of the text."""
 
@@ -57,6 +61,8 @@ def main(arguments: list[str]) -> int:
     if not parsed.nets:
         raise UsageError("no net is named: name a run directory or a file of weights")
     check_json_path(parsed.json)
+    if url_of(parsed.dataset or "") is not None:
+        parsed = replace(parsed, dataset=str(local(parsed.dataset or "")))
     from alexnet_jax.commands.trained import load_trained, naming
     from alexnet_jax.data.real_labels import Numbered, read_real_labels
     from alexnet_jax.data.source import Relabelled
@@ -74,21 +80,22 @@ def main(arguments: list[str]) -> int:
                 f"{parsed.nets[0]} and {path} learned the classes in another order: evaluate them one by one"
             )
     placed = [(other.state, other.layout) for other in nets]
+    views = parsed.views or net.config.views
     with naming(*parsed.nets):
         if real is not None:
             sets = [frozenset(labels[label] for label in one) for one in real]
-            errors = evaluate_label_sets(placed, Numbered(source, real), sets, parsed.views)
+            errors = evaluate_label_sets(placed, Numbered(source, real), sets, views)
         elif len(nets) == 1:
-            errors = evaluate(net.state, net.layout, Relabelled(source, labels), parsed.views)
+            errors = evaluate(net.state, net.layout, Relabelled(source, labels), views)
         else:
-            errors = evaluate_ensemble(placed, Relabelled(source, labels), parsed.views)
+            errors = evaluate_ensemble(placed, Relabelled(source, labels), views)
     if net.config.model.classes <= 5 and real is None:
         del errors["top5_error"]  # always 0
     result = {
-        "nets": [str(path) for path in parsed.nets],
+        "nets": [shown(path) for path in parsed.nets],
         "steps": [int(other.state.step) for other in nets],
         "split": parsed.split,
-        "views": parsed.views,
+        "views": views,
         **({} if real is None else {"real_labels": str(parsed.real_labels)}),
         **errors,
     }
@@ -109,7 +116,7 @@ def _open_images(parsed: EvaluateArguments, net: Trained, is_real: bool) -> tupl
         return numbered, imagenet_names, numbered.root
     data = moved or open_dataset(_data_config(parsed, net.config.data), net.config.model.channels)
     if parsed.dataset is None:
-        _warn_of_changes(parsed.nets, data)
+        _warn_of_changes(parsed, data)
     source = data.test if parsed.dataset and not moved else getattr(data, parsed.split)
     if source is None:
         raise UsageError("--split is validation: this run held nothing out; use test or train")
@@ -138,12 +145,13 @@ def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | Non
     from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.data.identity import describe_data_change, identify
     from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.weights.read import local_net
 
     if parsed.dataset is None or parsed.split not in _OWN_SPLITS:
         return None
     own = replace(config.data, dataset=parsed.dataset, data_dir=parsed.data_dir or config.data.data_dir)
     try:
-        known = RunDirectory(parsed.nets[0]).read_data()
+        known = RunDirectory(local_net(parsed.nets[0], parsed.checkpoint)).read_data()
         if known is None:
             return None
         data = open_dataset(own, config.model.channels)
@@ -152,23 +160,24 @@ def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | Non
     return data if describe_data_change(known, identify(data)) is None else None
 
 
-def _warn_of_changes(nets: tuple[Path, ...], data: DataSet) -> None:
+def _warn_of_changes(parsed: EvaluateArguments, data: DataSet) -> None:
     """Prints a line for each run whose data have changed since it started."""
     from alexnet_jax.data.identity import describe_data_change, identify
     from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.weights.read import local_net
 
     now = identify(data)
-    for net in nets:
+    for net in parsed.nets:
         try:
-            known = RunDirectory(net).read_data()
+            known = RunDirectory(local_net(net, parsed.checkpoint)).read_data()
         except AlexNetError as error:
             print(f"alexnet: warning: {error}", file=sys.stderr)
             continue
         change = None if known is None else describe_data_change(known, now)
         if change is not None:
             print(
-                f"alexnet: warning: {data.where}: the data changed since the run in {net} started: {change}; restore "
-                "them to measure the errors of the run",
+                f"alexnet: warning: {data.where}: the data changed since the run in {shown(net)} started: {change}; "
+                "restore them to measure the errors of the run",
                 file=sys.stderr,
             )
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.output import check_output, output
+from alexnet_jax.stores.store import shown
+from alexnet_jax.training.run_directory import Which
 
 _SUFFIXES = (".onnx", ".stablehlo")
 
@@ -28,9 +31,9 @@ class ExportArguments:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """The file to write. The suffix chooses the format: .onnx for ONNX Runtime and others, .stablehlo for
     `jax.export.deserialize` on CPU, CUDA and TPU."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
-    some."""
+    checkpoint: Which = "latest"
+    """The checkpoint of a run: the latest, that of a step, or the one with the smallest error on validation images, if
+    the run has some."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
 
@@ -42,21 +45,23 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"{parsed.out}: unknown format; name a file ending in {' or '.join(_SUFFIXES)}")
     if parsed.out.exists():
         raise UsageError(f"{parsed.out}: already exists; remove it, or name another file")
+    check_output(parsed.out)
     from alexnet_jax.commands.trained import load_net
     from alexnet_jax.export.onnx import export_onnx
     from alexnet_jax.export.stablehlo import export_stablehlo
     from alexnet_jax.files import replace_file
 
     weights = load_net(parsed.net, parsed.checkpoint, parsed.variant)
-    weights.check_complete(str(parsed.net))
+    weights.check_complete(shown(parsed.net))
     if parsed.out.suffix == ".onnx":
         content = export_onnx(weights.config, weights.state(), weights.class_names)
     else:
         content = export_stablehlo(weights.config, weights.state())
-    parsed.out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(parsed.out, content)
+    with output(parsed.out) as file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, content)
     size, channels = weights.config.data.image_size, weights.config.model.channels
     print(f"images   uint8 (batch, {size}, {size}, {channels})")
     print(f"logits   float32 (batch, {weights.config.model.classes})")
-    print(f"written  {parsed.out}, {len(content):,} bytes")
+    print(f"written  {shown(parsed.out)}, {len(content):,} bytes")
     return 0

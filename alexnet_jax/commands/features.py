@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.console import Console
 from alexnet_jax.commands.json_output import STDOUT, JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
+from alexnet_jax.stores.output import check_output, resumable_output
+from alexnet_jax.stores.store import shown
+from alexnet_jax.training.run_directory import Which
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ class FeaturesArguments:
     """The split of a data set. Default: test."""
     data_dir: str | None = None
     """The directory of TFDS data sets."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
-    some."""
+    checkpoint: Which = "latest"
+    """The checkpoint of a run: the latest, that of a step, or the one with the smallest error on validation images, if
+    the run has some."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     json: JsonPath = None
@@ -57,11 +60,12 @@ def main(arguments: list[str]) -> int:
     parsed = parse(FeaturesArguments, arguments, "features")
     check_json_path(parsed.json)
     check(parsed.untrained is None or 0 <= parsed.untrained < 2**32, "--untrained", parsed.untrained, "use 0 or more")
+    check_output(parsed.out)
     from alexnet_jax.readout.reduction import Reduction
 
     reduction = Reduction(parsed.spatial_mean, parsed.pca, parsed.random_projection, parsed.seed)
     from alexnet_jax.commands.trained import load_net, naming, open_images_for
-    from alexnet_jax.console.progress import ImagesDisplay, say
+    from alexnet_jax.console.progress import CountDisplay, say
     from alexnet_jax.readout.control import untrained
     from alexnet_jax.readout.layers import find_layers, usual_layers
     from alexnet_jax.readout.run import Progress, ReadOut, read_out
@@ -75,10 +79,11 @@ def main(arguments: list[str]) -> int:
         weights = untrained(weights, parsed.untrained)
     what = ReadOut(weights, source, layers, reduction, parsed.untrained)
     console = Console(stderr=parsed.json == STDOUT)
-    with naming(parsed.net), StopRequest() as stop, ImagesDisplay(console) as display:
+    with naming(parsed.net), StopRequest() as stop, CountDisplay(console) as display:
         try:
             progress = Progress(display.advance, stop.check, lambda line: say(console, f"pca       {line}"))
-            result = read_out(what, parsed.out, progress)
+            with resumable_output(parsed.out) as out:
+                result = read_out(what, out, progress)
         except StoppedError:
             assert stop.signal is not None
             say(console, "stopped; run the same command to go on")
@@ -88,7 +93,7 @@ def main(arguments: list[str]) -> int:
         | ({"explained_variance": result.explained[name]} if name in result.explained else {})
         for name, shape in result.shapes.items()
     ]
-    found = {"out": str(parsed.out), "images": len(source), "resumed_at": result.resumed, "arrays": arrays}
+    found = {"out": shown(parsed.out), "images": len(source), "resumed_at": result.resumed, "arrays": arrays}
     if write_json(found, parsed.json):
         _print(console, found)
     return 0

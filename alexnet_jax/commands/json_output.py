@@ -10,6 +10,8 @@ import tyro
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.files import replace_file
+from alexnet_jax.stores.output import check_output, output
+from alexnet_jax.stores.store import url_of
 
 STDOUT = "-"
 
@@ -22,13 +24,10 @@ def check_json_path(path: str | None) -> None:
 
     Raises:
         UsageError: the directory of ``path`` does not exist, or ``path`` is a directory.
+        StoreError: ``path`` is a URL, and the store cannot be reached.
     """
-    if path is None or path == STDOUT:
-        return
-    if not Path(path).parent.is_dir():
-        raise UsageError(f"--json is {path}: there is no directory {Path(path).parent}")
-    if Path(path).is_dir():
-        raise UsageError(f"--json is {path}: is a directory; name a file")
+    if path is not None and path != STDOUT:
+        check_file_path("--json", Path(path))
 
 
 def check_picture_path(path: Path) -> None:
@@ -39,10 +38,23 @@ def check_picture_path(path: Path) -> None:
     """
     if path.suffix != ".png":
         raise UsageError(f"--out is {path}: name a file ending in .png")
+    check_file_path("--out", path)
+
+
+def check_file_path(flag: str, path: Path) -> None:
+    """Checks that the file of a flag can be made or replaced, before a command starts its work.
+
+    Raises:
+        UsageError: its directory does not exist, or it is a directory.
+        StoreError: ``path`` is a URL, and the store cannot be reached.
+    """
+    if url_of(path) is not None:
+        check_output(path, is_new=False)
+        return
     if not path.parent.is_dir():
-        raise UsageError(f"--out is {path}: there is no directory {path.parent}")
+        raise UsageError(f"{flag} is {path}: there is no directory {path.parent}")
     if path.is_dir():
-        raise UsageError(f"--out is {path}: is a directory; name a file")
+        raise UsageError(f"{flag} is {path}: is a directory; name a file")
 
 
 def write_json(value: Any, path: str | None) -> bool:
@@ -57,5 +69,6 @@ def write_json(value: Any, path: str | None) -> bool:
     if path == STDOUT:
         print(text)
         return False
-    replace_file(Path(path), text + "\n")
+    with output(Path(path), is_new=False) as file:
+        replace_file(file, text + "\n")
     return True

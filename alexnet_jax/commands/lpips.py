@@ -11,10 +11,13 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
+from rich.console import Console
 
-from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
+from alexnet_jax.commands.json_output import JsonPath, check_file_path, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.output import output
+from alexnet_jax.stores.store import shown
 
 _MOST_DECODED = 64  # images kept in memory, because each is in many pairs
 
@@ -51,6 +54,7 @@ def main(arguments: list[str]) -> int:
     if parsed.map is not None:
         _check_map(parsed.map, pairs)
     from alexnet_jax.commands.trained import load_net, naming
+    from alexnet_jax.console.progress import CountDisplay
     from alexnet_jax.perceptual.lpips import lpips
 
     params = load_net(parsed.net, "latest", None).params
@@ -63,13 +67,18 @@ def main(arguments: list[str]) -> int:
         with naming(parsed.net):
             return np.asarray(lpips(params, *(image[None] for image in images), heads=heads, spatial=spatial)[0])
 
-    rows = [{"a": str(pair[0]), "b": str(pair[1]), "distance": float(compare(pair))} for pair in pairs]
-    about = f"LPIPS, net {parsed.net}, heads {parsed.heads}"
+    rows: list[dict[str, Any]] = []
+    with CountDisplay(Console(stderr=True), unit="pairs") as display:
+        for pair in pairs:
+            display.advance(len(rows), len(pairs))
+            rows.append({"a": str(pair[0]), "b": str(pair[1]), "distance": float(compare(pair))})
+    about = f"LPIPS, net {shown(parsed.net)}, heads {parsed.heads}"
     if parsed.map is not None:
         from alexnet_jax.perceptual.picture import draw_map
 
         named = {f"{name}: {file}": read(file) for name, file in zip("ab", pairs[0], strict=True)}
-        draw_map(named, compare(pairs[0], spatial=True), f"{about}: {rows[0]['distance']:.4f}", parsed.map)
+        with output(parsed.map, is_new=False) as picture:
+            draw_map(named, compare(pairs[0], spatial=True), f"{about}: {rows[0]['distance']:.4f}", picture)
     _report_dropped_parts(dict.fromkeys(file for pair in pairs for file in pair))
     as_text = write_json(rows, parsed.json)
     print(about, file=None if as_text else sys.stderr)
@@ -83,10 +92,7 @@ def _check_map(path: Path, pairs: list[tuple[Path, Path]]) -> None:
         raise UsageError(f"--map is {path}: there are {len(pairs)} pairs; name two files for a map")
     if path.suffix.lower() != ".png":
         raise UsageError(f"--map is {path}: use a name that ends in .png")
-    if not path.parent.is_dir():
-        raise UsageError(f"--map is {path}: there is no directory {path.parent}")
-    if path.is_dir():
-        raise UsageError(f"--map is {path}: is a directory; name a file")
+    check_file_path("--map", path)
     if path.exists() and any(path.samefile(file) for file in pairs[0] if file.exists()):
         raise UsageError(f"--map is {path}: is one of the images; use another name")
 

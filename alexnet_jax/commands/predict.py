@@ -6,16 +6,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from alexnet_jax.commands.json_output import STDOUT, JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.config import TrainConfig
+from alexnet_jax.config import TrainConfig, Views
 from alexnet_jax.config.checks import check
 from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.training.run_directory import Which
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,16 @@ class PredictArguments:
     """The number of classes to print for each image."""
     json: JsonPath = None
     """Also write the predictions to a JSON file; - prints the JSON instead of the text."""
-    views: Literal["center", "ten-crop"] = "center"
-    """Predict from the centre crop, or average the probabilities of ten crops (paper, section 4.1)."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint of a run: the latest, or the one with the smallest error on validation images, if the run has
-    some."""
+    views: Views | None = None
+    """Predict from the centre crop, or average the probabilities of this and its reflection (center-flip) or of ten
+    crops (paper, section 4.1). Default: the views of the run."""
+    checkpoint: Which = "latest"
+    """The checkpoint of a run: the latest, that of a step, or the one with the smallest error on validation images, if
+    the run has some."""
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices, 1 or 2."""
+    """The number of devices. Default: one per tower on a CPU, otherwise all."""
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import DataConfig, Resize
-from alexnet_jax.console.progress import ImagesDisplay, say, say_verbatim
+from alexnet_jax.config.checks import check
+from alexnet_jax.console.progress import CountDisplay, say, say_verbatim
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.build import prepare as build
 from alexnet_jax.data.prepare.collection import Collection, collect_dataset
@@ -26,6 +27,7 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command
 from alexnet_jax.presets import preset
 from alexnet_jax.signals import StopRequest
+from alexnet_jax.stores.store import shown, url_of
 
 IMAGES_PER_SHARD = 4096
 """A stopped preparation loses at most one shard. The 1.3 million images of ImageNet make about 350 shards."""
@@ -52,6 +54,10 @@ class Output:
     """JPEG quality, 1 to 100."""
     threads: int | None = None
     """Threads that read and encode images. Default: one for each core."""
+
+    def __post_init__(self) -> None:
+        remedy = "use a directory of this machine, and copy it to the store when it is complete"
+        check(url_of(self.data_dir) is None, "--data_dir", shown(self.data_dir), remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +130,7 @@ def main(arguments: list[str]) -> int:
     console = Console()
     for remark in collection.remarks:
         say(console, f"note      {remark}")
-    with StopRequest() as stop, ImagesDisplay(console, is_estimate=True) as display:
+    with StopRequest() as stop, CountDisplay(console, is_estimate=True) as display:
         journal = build(
             collection, recipe, data_dir, name, parsed.threads, display.advance, lambda: stop.signal is not None
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.output import check_output, output
+from alexnet_jax.stores.store import shown
+from alexnet_jax.training.run_directory import Which
 
 if TYPE_CHECKING:
     from alexnet_jax.report.page import Page
@@ -24,15 +27,16 @@ class ReportArguments:
     """The run directory."""
     out: Path | None = None
     """The HTML file to write. Default: report.html in the run directory, which is replaced."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """The checkpoint: the latest, or the one with the smallest error on validation images, if the run has some."""
+    checkpoint: Which = "latest"
+    """The checkpoint: the latest, that of a step, or the one with the smallest error on validation images, if the run
+    has some."""
     images: int = 8
     """The number of test images with their predictions and nearest training images."""
     neighbours_from: int = 20_000
     """The largest number of training images among which the nearest are looked for: a random choice if there are
     more."""
     devices: int | None = None
-    """The number of devices, 1 or 2."""
+    """The number of devices. Default: one per tower on a CPU, otherwise all."""
 
 
 def main(arguments: list[str]) -> int:
@@ -46,14 +50,17 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"{parsed.out}: already exists; remove it, or name another file")
     if parsed.run.exists() and not parsed.run.is_dir():
         raise UsageError(f"{parsed.run}: is not a run directory; only runs have a report")
+    if parsed.out is not None:
+        check_output(parsed.out)
     from alexnet_jax.files import replace_file
     from alexnet_jax.report.page import render
 
     page = render(_page(parsed))
     out = parsed.out or parsed.run / "report.html"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page)
-    print(f"written  {out}, {len(page.encode()):,} bytes; open it in a browser")
+    with output(out, is_new=parsed.out is not None) as file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, page)
+    print(f"written  {shown(out)}, {len(page.encode()):,} bytes; open it in a browser")
     return 0
 
 
@@ -61,15 +68,16 @@ def _page(parsed: ReportArguments) -> Page:
     from rich.console import Console
 
     from alexnet_jax.commands.trained import load_net, naming
-    from alexnet_jax.console.progress import ImagesDisplay
+    from alexnet_jax.console.progress import CountDisplay
     from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.report.contents import make_page
-    from alexnet_jax.training.parallel import choose_layout
+    from alexnet_jax.training.layouts import choose_layout
     from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.weights.read import local_net
 
     weights = load_net(parsed.run, parsed.checkpoint, None)
     data = open_dataset(weights.config.data, weights.config.model.channels)
     layout = choose_layout(weights.config, parsed.devices)
-    run = RunDirectory(parsed.run)
-    with naming(parsed.run), ImagesDisplay(Console(stderr=True)) as display:
+    run = RunDirectory(local_net(parsed.run, parsed.checkpoint))
+    with naming(parsed.run), CountDisplay(Console(stderr=True)) as display:
         return make_page(run, weights, data, layout, parsed.images, parsed.neighbours_from, display.advance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,14 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.console import Console
 
-from alexnet_jax.commands.json_output import JsonPath, check_json_path, check_picture_path, write_json
+from alexnet_jax.commands.json_output import (
+    STDOUT,
+    JsonPath,
+    check_file_path,
+    check_json_path,
+    check_picture_path,
+    write_json,
+)
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
-from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.output import output
+from alexnet_jax.stores.store import shown
 
 if TYPE_CHECKING:
     from alexnet_jax.readout.feature_file import FeatureFile
-    from alexnet_jax.readout.similarity import Compared
+    from alexnet_jax.readout.similarity import Compared, Distance
 
 
 @dataclass(frozen=True)
@@ -54,27 +64,30 @@ def main(arguments: list[str]) -> int:
     parsed = parse(SimilarityArguments, arguments, "similarity")
     _check(parsed)
     from alexnet_jax.console.pictures import draw_similarity
-    from alexnet_jax.readout.feature_file import open_features
-    from alexnet_jax.readout.similarity import compare_layers, sample_rows
+    from alexnet_jax.console.progress import CountDisplay
+    from alexnet_jax.readout.feature_file import local_features, open_features
+    from alexnet_jax.readout.similarity import sample_rows
 
-    a, b = open_features(parsed.features_a), open_features(parsed.features_b)
+    a, b = open_features(local_features(parsed.features_a)), open_features(local_features(parsed.features_b))
     _check_same_images(a, b)
     pairs = _pairs(parsed.layers, a, b)
     rows = sample_rows(a.count, parsed.images, parsed.seed)
-    found = {
-        name: compare_layers(a.layers[one], b.layers[other], rows, parsed.distance)
-        for name, (one, other) in pairs.items()
-    }
-    draw_similarity(found, str(parsed.features_a), str(parsed.features_b), parsed.distance, parsed.out)
+    with CountDisplay(Console(stderr=parsed.json == STDOUT), unit="features") as display:
+        arrays = {name: (a.layers[one], b.layers[other]) for name, (one, other) in pairs.items()}
+        found = _compare(arrays, rows, parsed.distance, display.advance)
+    names = shown(parsed.features_a), shown(parsed.features_b)
+    with output(parsed.out, is_new=False) as picture:
+        draw_similarity(found, *names, parsed.distance, picture)
     if parsed.matrices is not None:
-        _write_matrices(parsed.matrices, found, rows)
+        with output(parsed.matrices, is_new=False) as file:
+            _write_matrices(file, found, rows)
     result = {
-        "a": str(parsed.features_a),
-        "b": str(parsed.features_b),
+        "a": names[0],
+        "b": names[1],
         "images": len(rows),
         "of": a.count,
         "distance": parsed.distance,
-        "picture": str(parsed.out),
+        "picture": shown(parsed.out),
         "layers": [
             {"layer": name} | {key: _number(value) for key, value in asdict(each.similarity).items()}
             for name, each in found.items()
@@ -94,8 +107,7 @@ def _check(parsed: SimilarityArguments) -> None:
         return
     if parsed.matrices.suffix != ".npz":
         raise UsageError(f"--matrices is {parsed.matrices}: name a file ending in .npz")
-    if not parsed.matrices.parent.is_dir():
-        raise UsageError(f"--matrices is {parsed.matrices}: there is no directory {parsed.matrices.parent}")
+    check_file_path("--matrices", parsed.matrices)
 
 
 def _check_same_images(a: FeatureFile, b: FeatureFile) -> None:
@@ -106,11 +118,6 @@ def _check_same_images(a: FeatureFile, b: FeatureFile) -> None:
         raise UsageError(f"{a.path} has {a.count} rows: read the features of three images or more")
     if not a.order or not b.order:
         return
-    for file in (a, b):
-        if len(file.order) != file.count:
-            raise AlexNetError(
-                f"{file.path}.order.txt: has {len(file.order):,} lines for {file.count:,} rows; restore it or remove it"
-            )
     for row, (one, other) in enumerate(zip(a.order, b.order, strict=True)):
         if one != other:
             raise UsageError(
@@ -137,6 +144,23 @@ def _pairs(asked: tuple[str, ...], a: FeatureFile, b: FeatureFile) -> dict[str, 
             if name not in file.layers:
                 raise UsageError(f"{file.path}: {unknown_name('layer', name, file.layers)}")
     return pairs
+
+
+def _compare(
+    pairs: dict[str, tuple[Any, Any]], rows: Any, distance: Distance, advance: Callable[[int, int], None]
+) -> dict[str, Compared]:
+    """Compares the layers. ``advance`` is called with the features that are done and their number."""
+    from alexnet_jax.readout.similarity import compare_layers
+
+    expected = sum(math.prod(array.shape[1:]) for pair in pairs.values() for array in pair)
+    done = 0
+
+    def on_block(features: int) -> None:
+        nonlocal done
+        done += features
+        advance(done, expected)
+
+    return {name: compare_layers(*pair, rows, distance, on_block) for name, pair in pairs.items()}
 
 
 def _number(value: float) -> float | None:
@@ -172,5 +196,5 @@ def _print(result: dict[str, Any], parsed: SimilarityArguments) -> None:
     console.print(table)
     if any(row["spearman"] is None for row in result["layers"]):
         say(console, "note      -: not defined, because all distances are equal in one of the files")
-    also = "" if parsed.matrices is None else f", {parsed.matrices}"
+    also = "" if parsed.matrices is None else f", {shown(parsed.matrices)}"
     say(console, f"written   {result['picture']}{also}")

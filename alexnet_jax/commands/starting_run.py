@@ -14,6 +14,8 @@ from alexnet_jax.config.serialize import config_from_json
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.hints import command
 from alexnet_jax.presets import PRESETS, preset, stored_size
+from alexnet_jax.stores.fetch import local
+from alexnet_jax.stores.store import url_of
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
 
@@ -34,7 +36,7 @@ class StartingRun:
     """Lines about choices that the user did not make."""
 
 
-def starting_run(options: argparse.Namespace) -> StartingRun:
+def starting_run(options: argparse.Namespace, workdir: RunDirectory | None = None) -> StartingRun:
     """Finds the run from ``--preset``, ``--variant``, ``--config``, ``--init``, ``--workdir`` and ``--data.dataset``.
 
     A run directory that holds a run is resumed, unless an option names another run. Otherwise the preset is
@@ -43,6 +45,7 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
 
     Args:
         options: the values of these options, or None.
+        workdir: the run directory, in place of the one that the options name.
 
     Raises:
         UsageError: a name is unknown, or two options contradict each other.
@@ -53,7 +56,7 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     default = "photos" if not names_run and _is_folder(getattr(options, "data.dataset")) else "quickstart"
     preset_name = options.preset or ("finetune" if is_headless else default)
     name = options.preset or (Path(options.config).stem if options.config else options.variant) or preset_name
-    workdir = RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
+    workdir = workdir or RunDirectory(Path(options.workdir) if options.workdir else Path("runs") / name)
     if options.overwrite and options.init and Path(options.init).resolve().is_relative_to(workdir.root.resolve()):
         raise UsageError(f"--init is {options.init}: --overwrite would delete it; use another --workdir")
     resumes = workdir.has_checkpoint and not options.overwrite
@@ -74,7 +77,7 @@ def starting_run(options: argparse.Namespace) -> StartingRun:
     if preset_name == "photos" and not options.preset:
         notes.append("preset photos, because the data set is a folder; --preset quickstart is for 32-pixel images")
     if options.config:
-        config, keeps_classes = _with_file(config, Path(options.config))
+        config, keeps_classes = _with_file(config, local(options.config))
     if options.variant or options.init:
         keeps_classes = False
     if options.variant:
@@ -155,7 +158,7 @@ def _has_no_head(net: str) -> bool:
     """
     from alexnet_jax.weights.names import PREFIX, SHIPPED
 
-    if not Path(net).is_file() and net.removeprefix(PREFIX) not in SHIPPED:
+    if not Path(net).is_file() and url_of(net) is None and net.removeprefix(PREFIX) not in SHIPPED:
         return False
     try:
         return bool(_read(net).missing_layers)

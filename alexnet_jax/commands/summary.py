@@ -47,13 +47,14 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.variants.nearest import nearest_variant
     from alexnet_jax.weights.describe import describe_facts, facts_of
 
-    summary = summarize_model(config, None if weights is None else weights.last_layer)
+    last_layer = None if weights is None else weights.last_layer
+    summary = summarize_model(config, last_layer)
     nearest = nearest_variant(config)
     facts = facts_of(nearest, config, weights)
     totals = {"parameters": summary.parameters, "macs": summary.macs}
     if write_json(facts | totals | asdict(summary), parsed.json):
         if parsed.format == "torchsummary":
-            print(torch_table(config))
+            print(torch_table(config, last_layer))
         else:
             console = Console()
             console.print(fields_table(describe_facts(nearest, config, facts)))

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.commands.starting_run import starting_run
+from alexnet_jax.commands.starting_run import StartingRun, starting_run
 from alexnet_jax.commands.train_help import parse_common, short_help
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.checks import check
+from alexnet_jax.config.devices import LayoutName, virtual_devices
 from alexnet_jax.console.progress import say, say_verbatim
+from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command
+from alexnet_jax.hosts.address import Address
 from alexnet_jax.presets import PRESETS
 from alexnet_jax.signals import exit_on_interrupt
+from alexnet_jax.stores.store import shown, url_of
 from alexnet_jax.training.loggers import LoggerName
 from alexnet_jax.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
+    from alexnet_jax.hosts.team import Team
     from alexnet_jax.training.loop import Result
 
 
@@ -39,8 +49,30 @@ class TrainArguments:
     """The run directory. An existing run resumes. Default: runs/NAME, the name of the preset, config or variant."""
     overwrite: bool = False
     """Delete the run in the run directory and start afresh."""
+    layout: LayoutName = "auto"
+    """How the run is divided over the devices. single: one device. towers: half of every layer on each of two devices
+    (paper, section 3.5). data: a whole net and part of the images on each. mesh: several pairs of towers. hybrid: as
+    data, with the dense layers split over all devices (arXiv 1404.5997). auto: the fastest in --plan, or without one
+    towers on two devices, else data where the net fits."""
+    plan: Path | None = None
+    """A file that `alexnet plan --json` wrote for this run and these devices."""
     devices: int | None = None
-    """The number of devices, 1 or 2. Default: one per tower, if available."""
+    """The number of devices. Default: one per tower on a CPU, and otherwise all, or as many as the layout can use."""
+    data_parallel: int | None = None
+    """The number of parts that each batch is divided into. Default: as many as the devices allow."""
+    distributed: bool = False
+    """Train with several processes, which SLURM, Open MPI, Kubernetes or a TPU slice has started."""
+    coordinator: str | None = None
+    """HOST:PORT at which process 0 of several waits for the others, if it is not detected."""
+    processes: int | None = None
+    """The number of processes, if it is not detected."""
+    process_id: int | None = None
+    """The number of this process, from 0, if it is not detected."""
+    cluster: Literal["auto", "none"] = "auto"
+    """Whether to detect what these options leave out. none: they say all."""
+    step_timeout: float | None = None
+    """Seconds that any part of a step may take before all processes end, once three have been measured. Default: ten
+    times the longest one before, and at least 30."""
     profile: Path | None = None
     """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
     log: LoggerName | None = None
@@ -56,17 +88,50 @@ def main(arguments: list[str]) -> int:
     if options.help:
         print(short_help(), end="")
         return 0
-    start = starting_run(options)
+    url = url_of(options.workdir or "")
+    if url is None or options.help_all:
+        return _run(arguments, options)
+    from alexnet_jax.training.run_mirror import mirrored_run_of
+
+    with _team(options) as team, mirrored_run_of(team, url, partial(say, Console(quiet=options.quiet))) as workdir:
+        return _run(arguments, options, workdir, team)
+
+
+def _run(
+    arguments: list[str], options: argparse.Namespace, workdir: RunDirectory | None = None, team: Team | None = None
+) -> int:
+    start = starting_run(options, workdir)
     if options.help_all:
         arguments = ["--help"]
     parsed = parse(TrainArguments, arguments, "train", default=TrainArguments(start.config))
+    if parsed.profile is not None:
+        check(url_of(parsed.profile) is None, "--profile", shown(parsed.profile), "use a directory of this machine")
+    with _team(parsed) if team is None else contextlib.nullcontext(team) as team:
+        return _train(parsed, start, team)
+
+
+def _team(parsed: TrainArguments | argparse.Namespace) -> contextlib.AbstractContextManager[Team]:
+    address = Address(parsed.coordinator, parsed.processes, parsed.process_id, parsed.cluster)
+    if parsed.distributed or address != Address():
+        from alexnet_jax.hosts.cluster import Cluster
+
+        return Cluster(address, parsed.step_timeout)
+    from alexnet_jax.hosts.team import Team
+
+    if parsed.step_timeout is not None:
+        raise UsageError("--step_timeout is for several processes: use it with --distributed or --coordinator")
+    return contextlib.nullcontext(Team())
+
+
+def _train(parsed: TrainArguments, start: StartingRun, team: Team) -> int:
     from alexnet_jax.runtime import use_virtual_devices
 
-    use_virtual_devices()
+    use_virtual_devices(virtual_devices(parsed.layout, parsed.devices, parsed.data_parallel, team.count))
     from alexnet_jax.training import loop
+    from alexnet_jax.training.layouts.stored_plan import read_plan
     from alexnet_jax.weights.fine_tuning import start_from_file
 
-    console = Console(quiet=parsed.quiet)
+    console = Console(quiet=parsed.quiet or not team.is_main)
     resumes = start.workdir.has_checkpoint and not parsed.overwrite
     for note in [*start.notes, *_schedule_notes(start.config, parsed.recipe, resumes)]:
         say(console, f"note      {note}")
@@ -76,12 +141,18 @@ def main(arguments: list[str]) -> int:
         start.workdir,
         console,
         parsed.devices,
+        parsed.layout,
+        parsed.data_parallel,
         start.keeps_classes,
         parsed.profile,
         start_from_weights,
         parsed.overwrite,
         parsed.log,
+        None if parsed.plan is None else read_plan(parsed.plan),
+        team,
     )
+    if not team.is_main:
+        return 0 if result.stopped_by is None else 128 + result.stopped_by
     if result.stopped_by is not None:
         _report_stop(start.workdir, result)
         return 128 + result.stopped_by
@@ -125,10 +196,11 @@ def _report_stop(workdir: RunDirectory, result: Result) -> None:
         say(console, "stopped before the first step: nothing was saved")
     else:
         say(console, f"stopped and saved at step {result.step:,}; to resume:")
-        say_verbatim(console, command("train", "--workdir", workdir.root))
+        say_verbatim(console, command("train", "--workdir", workdir.place))
 
 
 def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None:
+    from alexnet_jax.training.goodput import goodput
     from alexnet_jax.training.metrics import shown_metrics
 
     last = next((row for row in reversed(workdir.read_metrics()) if row["split"] == "test"), None)
@@ -137,11 +209,14 @@ def _report_end(console: Console, workdir: RunDirectory, result: Result) -> None
         top5 = f", top-5 error {last['top5_error']:.2%}" if "top5_error" in shown else ""
         say(Console(), f"finished  {result.step:,} steps, on test images top-1 error {last['top1_error']:.2%}{top5}")
     say(console, f"saved     {_saved(workdir, result.step)}")
-    say(console, f"pictures  {workdir.curves}, {workdir.filters}")
+    found = goodput(workdir.read_starts(), workdir.read_metrics(), workdir.read_config().batch_size, time.time())
+    if found is not None:
+        say(console, f"goodput   {found}")
+    say(console, f"pictures  {workdir.place}/{workdir.curves.name}, {workdir.place}/{workdir.filters.name}")
     say(console, f"parameters SHA-256 {result.params_sha256}")
     say(console, "next      to classify images, and to train for more epochs:")
-    say_verbatim(console, command("predict", workdir.root, "IMAGE"))
-    say_verbatim(console, command("train", "--workdir", workdir.root, "--epochs", 2 * workdir.read_config().epochs))
+    say_verbatim(console, command("predict", workdir.place, "IMAGE"))
+    say_verbatim(console, command("train", "--workdir", workdir.place, "--epochs", 2 * workdir.read_config().epochs))
 
 
 def _saved(workdir: RunDirectory, latest: int) -> str:

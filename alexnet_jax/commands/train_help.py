@@ -37,16 +37,20 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--seed": ("N", "random seed"),
     },
     "running": {
-        "--devices": ("N", "1, or 2 with half of the net on each"),
+        "--devices": ("N", "the number of devices; on 2 each has half of the net"),
+        "--layout": ("NAME", "auto, single, towers, data, mesh or hybrid"),
         "--log": ("NAME", "also log the metrics with tensorboard, wandb or trackio"),
         "--profile": ("DIR", "write a profiler trace of a few steps to DIR"),
     },
 }
 _FLAGS = {
     "--overwrite": "delete the run in the run directory and start afresh",
+    "--distributed": "train with several processes, on a cluster",
     "--quiet": "print only errors and the final line",
     "--help-all": "show every option",
 }
+_OF_SEVERAL_PROCESSES = {"--coordinator": str, "--processes": int, "--process_id": int, "--step_timeout": float}
+"""Options that the help does not show, but that are needed before the others are parsed."""
 
 
 def parse_common(arguments: list[str]) -> argparse.Namespace:
@@ -85,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
             group.add_argument(flag, metavar=name, nargs="*" if several else None, help=text)
     for flag, text in _FLAGS.items():
         group.add_argument(flag, action="store_true", help=text)
+    for flag, kind in _OF_SEVERAL_PROCESSES.items():
+        parser.add_argument(flag, type=kind, help=argparse.SUPPRESS)
+    parser.add_argument("--cluster", default="auto", help=argparse.SUPPRESS)
     group.add_argument("-h", "--help", action="store_true", help="show this text")
     return parser
 

@@ -12,7 +12,8 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.source import Source
 from alexnet_jax.errors import NotFiniteError, UsageError
 from alexnet_jax.runtime import use_virtual_devices
-from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.stores.store import shown
+from alexnet_jax.training.layouts import Layout, choose_layout
 from alexnet_jax.training.run_directory import Which
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.weights.read import read_weights
@@ -78,7 +79,7 @@ def naming(*nets: Path) -> Iterator[None]:
     try:
         yield
     except NotFiniteError as error:
-        raise NotFiniteError(f"{' '.join(map(str, nets))}: {error}") from error
+        raise NotFiniteError(f"{' '.join(map(shown, nets))}: {error}") from error
 
 
 def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:
@@ -99,6 +100,6 @@ def open_images_for(weights: Weights, data: str, split: str | None, default_spli
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
     """The net in a run directory or a file, on ``devices`` devices."""
     weights = load_net(net, checkpoint, variant)
-    weights.check_complete(str(net))
+    weights.check_complete(shown(net))
     layout = choose_layout(weights.config, devices)
     return Trained(weights.config, layout, layout.place(weights.state()), weights.class_names)

@@ -17,7 +17,7 @@ from alexnet_jax.config.layers import (
 )
 from alexnet_jax.config.model import Layer, ModelConfig
 from alexnet_jax.config.optimizer import OptimizerConfig
-from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, Resize, TrainConfig
+from alexnet_jax.config.run import AugmentConfig, DataConfig, Dtype, Resize, TrainConfig, Views
 from alexnet_jax.config.schedule import ScheduleConfig
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "ScheduleConfig",
     "SpatialResponseNorm",
     "TrainConfig",
+    "Views",
 ]

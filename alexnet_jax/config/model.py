@@ -56,6 +56,8 @@ class ModelConfig:
     """The convolutional layers."""
     dense: tuple[DenseConfig, ...]
     """The hidden fully connected layers."""
+    pool_before_dense: bool = False
+    """Average pooling before the dense layers, which makes them smaller, with the windows of model.average_pool."""
     classes: int = 1000
     """Outputs of the classifier. `alexnet train` uses the number of classes of the data set unless this is given."""
     image_size: int = 224
@@ -116,6 +118,8 @@ class ModelConfig:
             for operation in conv.then:
                 # batch normalisation has the number of the layer that reads it, as in NVIDIA's Caffe
                 yield Layer(f"{_OUTPUT_NAMES[operation]}{number + (operation == 'batch_norm')}", operation)
+        if self.pool_before_dense:
+            yield Layer(f"pool{len(self.convs) + 1}", "average_pool")
         for number, dense in enumerate(self.dense, start=len(self.convs) + 1):
             dropout = Layer(f"drop{number}", "dropout")
             if self.dropout.place == "before":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,15 @@ _FIELDS = ("learning_rate", "momentum", "nesterov", "weight_decay")
 
 
 def optax_optimizer(
-    name: str, rate: Any, decay: float, momentum: float, nesterov: bool, arguments: tuple[tuple[str, float], ...]
+    name: str, rate: Any, decay: Any, momentum: Any, nesterov: bool, arguments: tuple[tuple[str, float], ...]
 ) -> optax.GradientTransformationExtraArgs:
     """The optimizer ``name`` of optax for arrays that have the same learning rate and weight decay.
 
     Args:
         name: such as ``optax.adamw``.
         rate: the learning rate, a number or a scalar array.
-        decay: the weight decay. If the optimizer has no argument ``weight_decay``, it is added to the gradients.
+        decay: the weight decay, a number or a scalar array. If the optimizer has no argument ``weight_decay``, it is
+            added to the gradients.
         momentum: the argument ``momentum`` of optimizers that have it. Others ignore it.
         nesterov: whether to set the argument ``nesterov``.
         arguments: other arguments by name.
@@ -35,9 +37,7 @@ def optax_optimizer(
     """
     import optax
 
-    make: Any = getattr(optax, name.removeprefix(PREFIX), None)
-    is_function = inspect.isfunction(make) or isinstance(make, partial)
-    parameters = inspect.signature(make).parameters if is_function else {}
+    make, parameters = _function_of(name)
     remedy = "optax has no such optimizer, use one such as optax.adamw"
     check("learning_rate" in parameters, "optimizer.rule", name, remedy)
     values: dict[str, Any] = {"learning_rate": rate, **dict(arguments)}
@@ -52,6 +52,20 @@ def optax_optimizer(
     if "weight_decay" in parameters:
         return make(weight_decay=decay, **values)
     return optax.chain(optax.add_decayed_weights(decay), make(**values))
+
+
+def takes_argument(name: str, argument: str) -> bool:
+    """Whether the optimizer ``name`` of optax has this argument."""
+    return argument in _function_of(name)[1]
+
+
+def _function_of(name: str) -> tuple[Any, Mapping[str, inspect.Parameter]]:
+    """The function of optax that makes an optimizer, and its parameters, which are empty if there is none."""
+    import optax
+
+    make: Any = getattr(optax, name.removeprefix(PREFIX), None)
+    is_function = inspect.isfunction(make) or isinstance(make, partial)
+    return make, inspect.signature(make).parameters if is_function else {}
 
 
 @cache

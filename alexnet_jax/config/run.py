@@ -25,6 +25,10 @@ Resize = Literal["crop", "squash"]
 
 _MAX_STEPS = 2**31 - 1
 
+Views = Literal["center", "center-flip", "ten-crop"]
+"""The crops that an image is classified from: the centre crop; this and its reflection; or the four corners and the
+centre, and their reflections (paper, section 4.1). The probabilities of several are averaged."""
+
 Dtype = Literal["float32", "bfloat16"]
 """The dtypes that a net can compute in."""
 
@@ -170,8 +174,16 @@ class TrainConfig:
     """Random seed of the initial weights, the order of images, augmentation and dropout."""
     evaluate_every: int = 1
     """Epochs between evaluations."""
+    views: Views = "center"
+    """Crops from which an image is classified, in training and afterwards: the centre crop, center-flip for the mean of
+    the probabilities of this and its reflection, or ten-crop for that of ten crops (paper, section 4.1)."""
     checkpoint_every: int = 1000
-    """Steps between checkpoints. Each evaluation also saves one."""
+    """Steps between checkpoints. Each evaluation also saves one. The two latest and the best are kept."""
+    keep_every: int | None = None
+    """Epochs between checkpoints that are also kept. None keeps no others."""
+    on_nan: Literal["stop", "skip"] = "stop"
+    """What to do when a loss or a gradient is infinite or not a number. stop: end the run. skip: pass over the batch
+    and count it. A whole epoch of such batches ends the run."""
     log_every: int = 50
     """Steps between lines of training metrics."""
 
@@ -186,6 +198,7 @@ class TrainConfig:
             "steps_per_dispatch",
             "evaluate_every",
             "checkpoint_every",
+            "keep_every",
             "log_every",
         )
         check_fraction(self, "label_smoothing")

@@ -48,7 +48,7 @@ def draw_nearest(panels: Sequence[Panel], layer: str, path: Path) -> None:
     for row, panel in zip(grid, panels, strict=True):
         _show(row[0], panel.query[1], _short(panel.query[0]))
         for axes, (name, pixels, distance) in zip(row[2:], panel.nearest, strict=False):
-            _show(axes, pixels, f"{distance:.3g}\n{_short(name)}")
+            _show(axes, pixels, f"{distance:#.3g}\n{_short(name)}")
     figure.suptitle(f"Nearest images by distance in {layer}, the query on the left", fontsize=11)
     save_figure(figure, path)
 

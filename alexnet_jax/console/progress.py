@@ -144,23 +144,25 @@ class Display:
         return _minutes(seconds)
 
 
-class ImagesDisplay:
-    """A context manager that shows how many images are done.
+class CountDisplay:
+    """A context manager that shows how many images, or other units of work, are done.
 
     Args:
         console: where to print.
-        is_estimate: whether the expected number of images is an estimate.
+        is_estimate: whether the expected number is an estimate.
+        unit: the name of a unit, in the plural.
     """
 
-    def __init__(self, console: Console, is_estimate: bool = False) -> None:
+    def __init__(self, console: Console, is_estimate: bool = False, unit: str = "images") -> None:
+        self._unit = unit
         self._of = "of about" if is_estimate else "of"
         self._console = console
         self._first: int | None = None
         self._first_at = self._last_line = time.monotonic()
-        self._bar = _new_bar(console, "images", TimeRemainingColumn(elapsed_when_finished=True))
+        self._bar = _new_bar(console, unit, TimeRemainingColumn(elapsed_when_finished=True))
         self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> ImagesDisplay:
+    def __enter__(self) -> CountDisplay:
         self._bar.start()
         return self
 
@@ -170,17 +172,18 @@ class ImagesDisplay:
         self._bar.stop()
 
     def advance(self, done: int, expected: int) -> None:
-        """Shows that ``done`` of ``expected`` images are done."""
+        """Shows that ``done`` of ``expected`` units are done."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._first_at = done, now
         rate = (done - self._first) / max(now - self._first_at, 1e-9)
-        self._bar.update(self._task, completed=done, total=expected, description=f"{rate:,.0f} images/s")
+        self._bar.update(self._task, completed=done, total=expected, description=f"{rate:,.0f} {self._unit}/s")
         if self._console.is_terminal or now - self._last_line < _SECONDS_BETWEEN_LINES or rate == 0:
             return
         self._last_line = now
         left = _minutes((expected - done) / rate)
-        say(self._console, f"images    {done:,} {self._of} {expected:,}, {rate:,.0f} images/s, {left} left")
+        work = f"{done:,} {self._of} {expected:,}, {rate:,.0f} {self._unit}/s"
+        say(self._console, f"{self._unit:<9} {work}, {left} left")
 
 
 def _minutes(seconds: float) -> str:

@@ -123,20 +123,22 @@ def _variant_name(config: ModelConfig) -> str:
     )
 
 
-def describe_run(config: TrainConfig, root: Path, data: DataSet, held: dict[jax.Device, int], start: int) -> str:
+def describe_run(
+    config: TrainConfig, root: str | Path, data: DataSet, held: dict[jax.Device, int], part: str, start: int
+) -> str:
     """Describes a run in one line each for net, images, devices, data, steps, run directory and notes.
 
     Args:
         config: the run.
-        root: its directory.
+        root: its directory, or its URL.
         data: its data set, whose notes become lines.
         held: bytes of parameters and velocities by device.
+        part: what each device holds.
         start: the step from which it starts or resumes.
     """
     crop, stored = config.model.image_size, config.data.image_size
-    part = "half of every layer and its velocity" if len(held) > 1 else "every layer and its velocity"
     sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(held.values()))
-    idle = jax.device_count() - len(held)
+    idle = jax.local_device_count() - len(held)
     validation = "" if data.validation is None else f"{len(data.validation):,} to validate, "
     if config.data.fold_in_epoch is not None:
         validation += f"from epoch {config.data.fold_in_epoch} to train, "

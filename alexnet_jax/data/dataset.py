@@ -12,10 +12,14 @@ from alexnet_jax.data.folder import is_image_folder, open_folder
 from alexnet_jax.data.source import DataSet, hold_out
 from alexnet_jax.data.tfds_source import find_tfds, open_tfds
 from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.fetch import local
+from alexnet_jax.stores.store import url_of
 
 
 def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
     """Opens the data set that ``config`` names. Images are decoded when they are read.
+
+    A data set on an object store is first copied to the user's cache, with progress on standard error.
 
     Args:
         config: the data set, its splits, what to hold out for validation, and the size of the images.
@@ -31,6 +35,8 @@ def open_dataset(config: DataConfig, channels: int = 3) -> DataSet:
         AlexNetError: the data set cannot be read.
     """
     check(channels in (1, 3), "model.channels", channels, "use 3, because images are read as RGB, or 1 for grey")
+    if url_of(config.dataset) is not None:
+        config = replace(config, dataset=str(local(config.dataset)))
     path = Path(config.dataset).expanduser()
     if is_image_folder(config.dataset):
         data = open_folder(path, config, channels)

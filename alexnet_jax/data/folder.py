@@ -14,8 +14,9 @@ from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, find_layout, is_image
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.source import DataSet, Example, Source, hold_out
 from alexnet_jax.data.synsets import readable_names
-from alexnet_jax.errors import AlexNetError, first_few
+from alexnet_jax.errors import AlexNetError, UsageError, first_few
 from alexnet_jax.hints import command
+from alexnet_jax.stores.store import Store, url_of
 
 _SUFFIXES_TEXT = ", ".join(IMAGE_SUFFIXES)
 
@@ -74,7 +75,11 @@ class FolderSource(Source):
 
 
 def is_image_folder(dataset: str) -> bool:
-    """Whether ``dataset`` is the path of a folder of class folders, as opposed to a TFDS data set."""
+    """Whether ``dataset`` is the path or the URL of a folder of class folders, as opposed to a TFDS data set."""
+    url = url_of(dataset)
+    if url is not None:
+        names = Store(url).list()
+        return bool(names) and not names.keys() & {"", "dataset_info.json"}
     folder = Path(dataset).expanduser()
     return folder.is_dir() and not (folder / "dataset_info.json").exists()
 
@@ -99,7 +104,10 @@ def open_folder(root: Path, config: DataConfig, channels: int) -> DataSet:
     notes = (*layout.notes, *_notes(root, listings))
     names = readable_names(class_names)
     if layout.test is None:
-        rest, held_out = hold_out(sources[0], config.test_fraction, (config.split_seed, 1))
+        try:
+            rest, held_out = hold_out(sources[0], config.test_fraction, (config.split_seed, 1))
+        except UsageError as error:
+            raise UsageError(f"{root}: data.test_fraction: {error}") from error
         return DataSet(rest, held_out, None, names, root, notes)
     train, test, *validation = sources
     return DataSet(train, test, validation[0] if validation else None, names, root, notes)

@@ -11,6 +11,7 @@ from functools import partial
 import grain
 import numpy as np
 
+from alexnet_jax.batch import INDEX
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import UsageError
 from alexnet_jax.resources import usable_cpus, usable_memory
@@ -49,9 +50,24 @@ def training_batches(
         UsageError: ``batch_size`` is not a multiple of ``process_count``.
     """
     rows = _rows_of(process_index, process_count, batch_size)
-    order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
-    batches = order.batch(batch_size, drop_remainder=True, batch_fn=np.array).map(partial(_read, source, rows)).repeat()
+    batches = _shuffled(source, batch_size, seed).map(partial(_read, source, rows)).repeat()
     return iter(batches[start:].to_iter_dataset(read_options(source, rows, threads)))
+
+
+def training_indices(source: Source, batch_size: int, seed: int, start: int = 0) -> Iterator[Example]:
+    """The places in ``source`` of the examples of ``training_batches``, of one process. Reads no example.
+
+    Args:
+        source: as in ``training_batches``.
+        batch_size: as in ``training_batches``.
+        seed: as in ``training_batches``.
+        start: as in ``training_batches``.
+
+    Returns:
+        Batches ``{"index": int32 (batch_size,)}``.
+    """
+    batches = _shuffled(source, batch_size, seed).repeat()[start:]
+    return ({INDEX: indices.astype(np.int32)} for indices in batches)
 
 
 def evaluation_batches(
@@ -90,6 +106,12 @@ def _rows_of(process_index: int, process_count: int, batch_size: int) -> slice:
     if rest:
         raise UsageError(f"batch_size is {batch_size}: use a multiple of the {process_count} processes")
     return slice(process_index * rows, (process_index + 1) * rows)
+
+
+def _shuffled(source: Source, batch_size: int, seed: int) -> grain.MapDataset:
+    """The indices of each batch of an epoch."""
+    order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
+    return order.batch(batch_size, drop_remainder=True, batch_fn=np.array)
 
 
 def _read(source: Source, rows: slice, indices: np.ndarray) -> Example:

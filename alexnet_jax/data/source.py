@@ -70,6 +70,24 @@ class Source(ABC):
         return f"{len(self):,} examples"
 
 
+class Wrapper(Source):
+    """The examples of ``source``, as many and with the same names, read in another way."""
+
+    source: Source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As in ``source``."""
+        return self.source.image_shape
+
+    def name(self, index: int) -> str:
+        """As in ``source``."""
+        return self.source.name(index)
+
+
 @dataclass(frozen=True)
 class Part(Source):
     """The examples of ``source`` at ``indices``."""
@@ -115,28 +133,16 @@ class Part(Source):
 
 
 @dataclass(frozen=True)
-class Relabelled(Source):
+class Relabelled(Wrapper):
     """The examples of ``source`` with other labels: ``labels[label]`` for each ``label`` of at least 0."""
 
     source: Source
     labels: tuple[int, ...]
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, index: int) -> Example:
         example = self.source[index]
         label = int(example["label"])
         return example if label < 0 else example | {"label": np.int32(self.labels[label])}
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """As in ``source``."""
-        return self.source.image_shape
-
-    def name(self, index: int) -> str:
-        """As in ``source``."""
-        return self.source.name(index)
 
     def file_name(self, index: int) -> str | None:
         """As in ``source``."""

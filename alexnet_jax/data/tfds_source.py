@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from alexnet_jax.data.source import DataSet, Example, Source
 from alexnet_jax.data.synsets import readable_names
 from alexnet_jax.errors import AlexNetError, UsageError, first_line, unknown_name
 from alexnet_jax.hints import command
+from alexnet_jax.stores.fetch import fetch
+from alexnet_jax.stores.store import url_of
 
 PACKAGED = Path(__file__).parent / "tfds"
 """The directory of the data sets that come with the package."""
@@ -84,11 +86,15 @@ def find_tfds(config: DataConfig) -> Path:
 
     Args:
         config: ``dataset`` is NAME, NAME:VERSION or NAME/CONFIG:VERSION. Without a version, the newest is used.
-            ``data_dir`` is searched, or else the package and TFDS's own directory.
+            ``data_dir`` is searched, or else the package and TFDS's own directory. From an object store, the version
+            is copied to the user's cache.
 
     Raises:
         UsageError: the data set does not exist.
     """
+    url = url_of(config.data_dir or "")
+    if url is not None:
+        return _find_stored(config, url)
     name, _, version = config.dataset.partition(":")
     data_dirs = _data_dirs(config)
     for data_dir in data_dirs:
@@ -106,6 +112,15 @@ def find_tfds(config: DataConfig) -> Path:
         raise UsageError(f"data.dataset is {config.dataset!r}: {searched} has {name}, but not this version")
     unknown = unknown_name("data set", config.dataset, prepared) if prepared else f"unknown data set {config.dataset!r}"
     raise UsageError(f"{unknown} (in {searched}); {_how_to_prepare(name)}, or use --data.data_dir or a folder's path")
+
+
+def _find_stored(config: DataConfig, url: str) -> Path:
+    infos = fetch(url, lambda name: name.endswith("dataset_info.json"))
+    try:
+        found = find_tfds(replace(config, data_dir=str(infos)))
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(infos), url)) from error
+    return fetch(f"{url}/{found.relative_to(infos).as_posix()}")
 
 
 def _data_dirs(config: DataConfig) -> list[Path]:

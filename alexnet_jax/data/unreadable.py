@@ -11,7 +11,7 @@ import numpy as np
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.data.images import UnreadableImageError
 from alexnet_jax.data.pipeline import evaluation_batches
-from alexnet_jax.data.source import DataSet, Example, Source
+from alexnet_jax.data.source import DataSet, Example, Source, Wrapper
 from alexnet_jax.errors import AlexNetError, first_few
 
 MOST_CHECKED = 2**26
@@ -56,12 +56,9 @@ class UnreadableImages:
 
 
 @dataclass(frozen=True)
-class _Wrapped(Source):
+class _Reader(Wrapper):
     source: Source
     unreadable: UnreadableImages
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def _read(self, index: int) -> Example | None:
         """The example, or None if it cannot be read, which ``unreadable`` then records."""
@@ -71,17 +68,8 @@ class _Wrapped(Source):
             self.unreadable.add(self.source.name(index), error.reason)
             return None
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """As in ``source``."""
-        return self.source.image_shape
 
-    def name(self, index: int) -> str:
-        """As in ``source``."""
-        return self.source.name(index)
-
-
-class ReplaceUnreadable(_Wrapped):
+class ReplaceUnreadable(_Reader):
     """``source``, where the next readable example takes the place of one that cannot be read.
 
     The examples then depend only on which images are readable, and not on when or by which thread they are read.
@@ -95,7 +83,7 @@ class ReplaceUnreadable(_Wrapped):
         raise AlexNetError("no image can be read; restore the data set")
 
 
-class LeaveOutUnreadable(_Wrapped):
+class LeaveOutUnreadable(_Reader):
     """``source``, where examples that cannot be read have the label of padding, which does not count."""
 
     def __getitem__(self, index: int) -> Example:

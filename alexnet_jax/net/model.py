@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from itertools import dropwhile
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.spmd import with_logical_constraint
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -16,6 +18,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import backends, layers
+
+BATCH, IMAGES_OF_DENSE, UNITS = "batch", "images_of_dense", "units"
+"""Logical names of the axes of a dense layer's arrays: the images of its inputs as they come and as it reads them, and
+its units. ``flax.linen.logical_axis_rules`` maps them to axes of a mesh. Without rules they have no effect."""
 
 
 class AlexNet(nn.Module):
@@ -50,6 +56,7 @@ class AlexNet(nn.Module):
         last_layer: the layer whose output is returned; later layers need no parameters. None means the logits.
         first_layer: the layer that reads the argument, which is then the output of the layer before it, with the
             channels of all towers. Earlier layers need no parameters. None means that the argument is images.
+        dropout_rate: replaces ``config.dropout.rate``. It may be traced.
     """
 
     config: ModelConfig
@@ -58,6 +65,7 @@ class AlexNet(nn.Module):
     dtype: DTypeLike = jnp.float32
     last_layer: str | None = None
     first_layer: str | None = None
+    dropout_rate: Float[Array, ""] | float | None = None
 
     @nn.compact
     def __call__(
@@ -104,7 +112,7 @@ class AlexNet(nn.Module):
                 case "batch_norm":
                     return self._batch_norm(layer, x, train)
                 case "max_pool":
-                    return backends.run(layers.max_pool, x, config=self.config.max_pool)
+                    return _for_each_replica(partial(backends.run, layers.max_pool, config=self.config.max_pool), x)
                 case "average_pool":
                     return layers.average_pool(x, config=self.config.average_pool)
                 case "dropout":
@@ -117,7 +125,8 @@ class AlexNet(nn.Module):
         kernel_shape = (conv.kernel_size, conv.kernel_size, x.shape[-1] // groups)
         if conv.shared_kernel:
             kernel, bias = self._parameters(layer, kernel_shape)
-            return self._add_bias(backends.run(layers.convolve, x, kernel, config=conv, groups=groups), bias)
+            convolve = partial(backends.run, layers.convolve, config=conv, groups=groups)
+            return self._add_bias(_for_each_replica(convolve, x, kernel), bias)
         if self.fully_convolutional:
             raise UsageError(f"{layer.name} is locally connected: a net with such a layer cannot slide over an image")
         kernel, bias = self._parameters(layer, (*layers.output_size(x, conv), *kernel_shape))
@@ -129,9 +138,12 @@ class AlexNet(nn.Module):
         groups = self._dense_groups(layer)
         inputs = math.prod(x.shape[1:]) // groups
         kernel, bias = self._parameters(layer, (inputs,))
+        is_classifier = layer.operation == "classifier"
+        x = self._shard(x, IMAGES_OF_DENSE, UNITS if is_classifier else None)
         parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
         sums = [backends.run(layers.dense, part.reshape(-1, inputs), weights) for part, weights in parts]
-        return self._add_bias(jnp.concatenate(sums, -1) if groups > 1 else sums[0], bias)
+        outputs = self._add_bias(jnp.concatenate(sums, -1) if groups > 1 else sums[0], bias)
+        return self._shard(outputs, *((BATCH, None) if is_classifier else (IMAGES_OF_DENSE, UNITS)))
 
     def _dense_groups(self, layer: Layer) -> int:
         assert isinstance(layer.config, DenseConfig)
@@ -155,7 +167,8 @@ class AlexNet(nn.Module):
                 layers.local_response_norm, x, config=norm, towers=1 if norm.across_towers else self.config.towers
             )
         if norm.across_towers:
-            return layers.local_response_norm_across_devices(x, config=norm, tower_axis=self.tower_axis)
+            across = partial(layers.local_response_norm_across_devices, config=norm, tower_axis=self.tower_axis)
+            return _for_each_replica(across, x)
         return backends.run(layers.local_response_norm, x, config=norm, towers=1)
 
     def _batch_norm(self, layer: Layer, x: Array, train: bool) -> Array:
@@ -178,12 +191,13 @@ class AlexNet(nn.Module):
 
     def _dropout(self, x: Array, train: bool) -> Array:
         dropout = self.config.dropout
-        keep = 1.0 - dropout.rate
+        # in float32, so that a traced rate gives the same numbers
+        keep = 1 - jnp.float32(dropout.rate if self.dropout_rate is None else self.dropout_rate)
         if not train:
-            return x * keep if dropout.scaled_in == "test" else x
+            return x * keep.astype(x.dtype) if dropout.scaled_in == "test" else x
         tower = None if self.tower_axis is None else lax.axis_index(self.tower_axis)
         mask = layers.dropout_mask(self.make_rng("dropout"), keep, x.shape, self.config.towers, tower).astype(x.dtype)
-        return x * mask if dropout.scaled_in == "test" else x * mask / keep
+        return x * mask if dropout.scaled_in == "test" else x * mask * (1 / keep).astype(x.dtype)
 
     def _parameters(self, layer: Layer, inputs: tuple[int, ...]) -> tuple[Array, Array]:
         """The kernel, in ``dtype``, and the bias of a layer; ``inputs`` are the kernel's axes before its features."""
@@ -196,7 +210,7 @@ class AlexNet(nn.Module):
 
     def _add_bias(self, sums: Array, bias: Array) -> Array:
         """In float32, because the gradient of a bias sums over all images and pixels, too many for bfloat16."""
-        return layers.add_bias(sums.astype(jnp.float32), bias).astype(self.dtype)
+        return backends.run(layers.add_bias, sums.astype(jnp.float32), bias).astype(self.dtype)
 
     def _own_channels(self, x: Array) -> Array:
         """The inverse of ``_gather``: the channels of this tower."""
@@ -205,9 +219,31 @@ class AlexNet(nn.Module):
         count = x.shape[-1] // self.config.towers
         return lax.dynamic_slice_in_dim(x, lax.axis_index(self.tower_axis) * count, count, axis=x.ndim - 1)
 
+    def _shard(self, x: Array, images: str, units: str | None) -> Array:
+        """Shards the first and the last axis of ``x`` as the rules of the caller say."""
+        return with_logical_constraint(x, (images, *[None] * (x.ndim - 2), units))
+
     def _gather(self, x: Array) -> Array:
         """Concatenates the channels of all towers."""
-        return x if self.tower_axis is None else lax.all_gather(x, self.tower_axis, axis=x.ndim - 1, tiled=True)
+        if self.tower_axis is None:
+            return x
+        return _for_each_replica(partial(lax.all_gather, axis_name=self.tower_axis, axis=x.ndim - 1, tiled=True), x)
+
+
+def _for_each_replica(function: Callable[..., Array], x: Array, *weights: Array) -> Array:
+    """``function(x, *weights)``, computed by each replica of the net for its images.
+
+    XLA divides most operations over the images by itself. It first copies the images of all replicas to all devices for
+    exchanges between towers, for the gradients of grouped convolutions on a GPU, and for forms that split the batch.
+    """
+    rules = dict(nn.get_logical_axis_rules())
+    if BATCH not in rules:
+        return function(x, *weights)
+    images = jax.P(rules[BATCH])
+    in_specs = (images, *[jax.P()] * len(weights))
+    return jax.shard_map(function, in_specs=in_specs, out_specs=images, axis_names={rules[BATCH]}, check_vma=False)(
+        x, *weights
+    )
 
 
 def _initial_parameters(key: PRNGKeyArray, shape: tuple[int, ...], layer: ConvConfig | DenseConfig) -> dict[str, Array]:

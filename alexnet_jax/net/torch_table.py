@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from alexnet_jax.config import ConvConfig, Layer, ModelConfig
-from alexnet_jax.net.summary import BYTES_PER_FLOAT, summarize_model
+from alexnet_jax.net.summary import BYTES_PER_FLOAT, Summary, summarize_model
 
 _MODULES = {
     "conv": "Conv2d",
@@ -23,15 +23,19 @@ _MODULES = {
 _WIDTH = 64
 
 
-def torch_table(config: ModelConfig) -> str:
+def torch_table(config: ModelConfig, last_layer: str | None = None) -> str:
     """The modules with their output shapes and parameters, and the memory for one image in MiB, which it calls MB.
 
     Nets with dropout before the dense layers are torchvision's, and have its AdaptiveAvgPool2d, which changes nothing
     at the net's own image size. PyTorch has no module for locally connected layers and for normalisation over pixels;
     their rows have this project's names.
+
+    Args:
+        config: the net.
+        last_layer: where the table ends, if the net is not whole.
     """
-    summary = summarize_model(config)
-    modules = list(_modules(config))
+    summary = summarize_model(config, last_layer)
+    modules = list(_modules(config, summary))
     outputs = sum(math.prod(shape) for _, shape, _ in modules)
     sizes = (
         BYTES_PER_FLOAT * math.prod(summary.input_shape) / 2**20,
@@ -59,11 +63,11 @@ def torch_table(config: ModelConfig) -> str:
     )
 
 
-def _modules(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...], int]]:
+def _modules(config: ModelConfig, summary: Summary) -> Iterator[tuple[str, tuple[int, ...], int]]:
     """The type, the output shape with the channels first, and the parameters of each module."""
     is_flat = False
     image: tuple[int, ...] = ()
-    for layer, row in zip(config.layers(), summarize_model(config).rows, strict=True):
+    for layer, row in zip(config.layers(), summary.rows, strict=False):  # the table can end earlier
         if layer.operation in ("dropout", "dense", "classifier") and not is_flat:
             is_flat = True
             if config.dropout.place == "before":

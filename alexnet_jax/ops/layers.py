@@ -196,7 +196,7 @@ def _pooling_windows(
 
 
 def dropout_mask(
-    key: PRNGKeyArray, keep: float, shape: tuple[int, ...], towers: int, tower: Array | None
+    key: PRNGKeyArray, keep: Float[Array, ""] | float, shape: tuple[int, ...], towers: int, tower: Array | None
 ) -> Float[Array, "..."]:
     """A mask of ones with probability ``keep`` and zeros otherwise (paper, section 4.2).
 

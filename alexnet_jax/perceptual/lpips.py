@@ -80,7 +80,9 @@ def lpips(
     return _lpips(convolutions, weights, images_a, images_b, (black, white), bool(spatial))
 
 
-@partial(jax.jit, static_argnames=("value_range", "spatial"))
+# Inlined, because XLA on a CPU arranges kernels for Eigen's fast convolution only outside of called functions, and the
+# gradient needs that.
+@partial(jax.jit, static_argnames=("value_range", "spatial"), inline=True)
 def _lpips(
     params: PyTree,
     heads: Mapping[str, Float[Array, " channels"]] | None,

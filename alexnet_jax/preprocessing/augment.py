@@ -7,10 +7,11 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped, UInt8
 
 from alexnet_jax.batch import check_images
-from alexnet_jax.config import AugmentConfig, TrainConfig
+from alexnet_jax.config import AugmentConfig, TrainConfig, Views
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import backends
 from alexnet_jax.ops.crops import Crops, crop, flip
@@ -22,6 +23,9 @@ StoredImages = UInt8[Array, "batch height width channels"]
 _AREA_FRACTIONS = (0.08, 1.0)
 _LOG_RATIOS = (math.log(3 / 4), math.log(4 / 3))  # width to height
 _TRIES = 10
+
+VIEW_COUNTS: dict[Views, int] = {"center": 1, "center-flip": 2, "ten-crop": 10}
+"""The number of crops of each image."""
 
 
 def preprocess(images: Shaped[Array | np.ndarray, "..."], statistics: Statistics, config: TrainConfig) -> Crops:
@@ -71,6 +75,7 @@ def training_crops(
     config: AugmentConfig,
     size: int,
     is_noisy: Bool[Array, ""] | bool = True,
+    colour_noise: Float[Array, ""] | float | None = None,
 ) -> Crops:
     """Random training views of the images (paper, section 4.1).
 
@@ -81,6 +86,7 @@ def training_crops(
         config: which augmentations to apply.
         size: the side of the crops in pixels.
         is_noisy: whether colour noise is on at this step.
+        colour_noise: replaces ``config.pca_colour_noise`` if that is above 0.
 
     Returns:
         Crops in float32, normalised.
@@ -103,7 +109,8 @@ def training_crops(
         offsets = jnp.repeat(offsets, config.images_per_crop, 0)
         crops = _centred_crops(images, offsets, flipped, statistics, config, size)
     if config.pca_colour_noise > 0:
-        noise = _pca_colour_noise(colour_key, batch, statistics, config).reshape(batch, 1, 1, -1)
+        stddev = config.pca_colour_noise if colour_noise is None else colour_noise
+        noise = _pca_colour_noise(colour_key, batch, statistics, config, stddev).reshape(batch, 1, 1, -1)
         crops = jnp.where(is_noisy, (crops + noise) / config.pca_colour_noise_divisor, crops)
     return _scale(crops, statistics, config)
 
@@ -119,30 +126,21 @@ def _flips(key: PRNGKeyArray, batch: int, config: AugmentConfig) -> Bool[Array, 
     return jnp.repeat(flips, config.images_per_crop)
 
 
-def both_center_crops(
-    images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int
-) -> Float[Array, "views batch size size channels"]:
-    """The centre of each image and, if training flips images, its reflection, normalised."""
-    center = _center(images.shape[1:3], size)
-    flips = (False, True) if config.horizontal_flip else (False,)
-    return jnp.stack([_view(images, center, statistics, config, size, flip) for flip in flips])
-
-
 def center_crop(images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int) -> Crops:
     """The centre of each image, normalised."""
     return _view(images, _center(images.shape[1:3], size), statistics, config, size)
 
 
-def ten_crops(
-    images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int
+def evaluation_crops(
+    images: StoredImages, statistics: Statistics, config: AugmentConfig, size: int, views: Views
 ) -> Float[Array, "views batch size size channels"]:
-    """The four corners and the centre of each image, and their reflections, normalised (paper, section 4.1)."""
+    """The crops that ``views`` names, normalised: those of the images, then their reflections."""
     last_row, last_column = images.shape[1] - size, images.shape[2] - size
     corners = ((0, 0), (0, last_column), (last_row, 0), (last_row, last_column))
-    offsets = (*corners, _center(images.shape[1:3], size))
-    return jnp.stack(
-        [_view(images, offset, statistics, config, size, flip) for flip in (False, True) for offset in offsets]
-    )
+    center = _center(images.shape[1:3], size)
+    offsets = (*corners, center) if views == "ten-crop" else (center,)
+    places = [(offset, flip) for flip in (False, True) for offset in offsets][: VIEW_COUNTS[views]]
+    return jnp.stack([_view(images, offset, statistics, config, size, flip) for offset, flip in places])
 
 
 def _offsets(key: PRNGKeyArray, views: int, margins: tuple[int, int], config: AugmentConfig) -> Int[Array, "views 2"]:
@@ -232,11 +230,14 @@ def _scale(crops: Crops, statistics: Statistics, config: AugmentConfig) -> Crops
 
 
 def _pca_colour_noise(
-    key: PRNGKeyArray, batch: int, statistics: Statistics, config: AugmentConfig
+    key: PRNGKeyArray, batch: int, statistics: Statistics, config: AugmentConfig, stddev: Float[Array, ""] | float
 ) -> Float[Array, "batch channels"]:
     """One random colour per image, along the principal components of the training set's colours."""
     variances, components = principal_components(statistics.colour_covariance)
     # The variance of pixels in 0..1, scaled back to 0..255, is the variance of pixels in 0..255 divided by 255.
     lengths = variances / 255.0 if config.pca_colour_noise_scale == "eigenvalue" else jnp.sqrt(variances)
-    alphas = config.pca_colour_noise * jax.random.normal(key, (batch, variances.shape[0]), jnp.float32)
-    return (alphas * lengths.reshape(1, -1)) @ components.T
+    # jax.random.normal with all factors in one place, where XLA moves them if they are constants: the same bits if
+    # ``stddev`` is traced
+    uniform = jax.random.uniform(key, (batch, variances.shape[0]), jnp.float32, np.nextafter(np.float32(-1), 0), 1)
+    stddevs = lengths * (stddev * np.float32(np.sqrt(2)))
+    return (lax.erf_inv(uniform) * stddevs.reshape(1, -1)) @ components.T

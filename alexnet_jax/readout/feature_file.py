@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,20 @@ from alexnet_jax.data.image_array import HDF5_SUFFIXES, open_hdf5
 from alexnet_jax.errors import AlexNetError, UsageError, first_line, printable
 from alexnet_jax.files import replace_file
 from alexnet_jax.readout.draft import Draft, Facts
+from alexnet_jax.stores.fetch import local
+from alexnet_jax.stores.store import Store, url_of
 
 FACTS = "readout"
 """The attribute or the array that holds the facts of a read-out."""
 
 _MOST_BYTES = {".npz": 2**32, ".mat": 2**30}
 """The largest arrays of all layers together in .npz, and of one layer in .mat, which is copied in memory."""
+FEATURE_SUFFIXES = (*HDF5_SUFFIXES, *_MOST_BYTES)
+"""The suffixes of files of features."""
+
+_ORDER = ".order.txt"
 _FLOAT_BYTES = 4
+_BLOCK_ROWS = 64
 
 
 def check_format(out: Path, shapes: Mapping[str, tuple[int, ...]], count: int) -> None:
@@ -35,7 +43,7 @@ def check_format(out: Path, shapes: Mapping[str, tuple[int, ...]], count: int) -
     Raises:
         UsageError: the suffix is unknown, the directory does not exist, or the arrays are too large for the format.
     """
-    if out.suffix not in (*HDF5_SUFFIXES, *_MOST_BYTES):
+    if out.suffix not in FEATURE_SUFFIXES:
         raise UsageError(f"--out is {out}: unknown format; name a file ending in .h5, .npz or .mat")
     if not out.parent.is_dir():
         raise UsageError(f"--out is {out}: there is no directory {out.parent}")
@@ -56,9 +64,21 @@ def check_format(out: Path, shapes: Mapping[str, tuple[int, ...]], count: int) -
         )
 
 
+def local_features(path: Path) -> Path:
+    """``path``, or for a URL a copy in the user's cache, with its order file if it has one."""
+    url = url_of(path)
+    if url is None:
+        return path
+    copy = local(url)
+    order = Store(f"{url}{_ORDER}").read("")
+    if order is not None:
+        replace_file(order_file(copy), order)
+    return copy
+
+
 def order_file(out: Path) -> Path:
     """The file beside ``out`` with the name of the image of each row."""
-    return out.with_name(f"{out.name}.order.txt")
+    return out.with_name(f"{out.name}{_ORDER}")
 
 
 def write_order(out: Path, names: Sequence[str]) -> None:
@@ -73,20 +93,32 @@ def finish(draft: Draft, out: Path, names: Sequence[str], facts: Facts) -> None:
         draft.become(out)
         return
     draft.commit()
-    arrays = {name: draft.mapped(name) for name in names}
     temporary = out.with_name(f".{out.name}.new{out.suffix}")
     try:
         if out.suffix == ".npz":
-            np.savez(temporary, allow_pickle=False, **{FACTS: np.array(json.dumps(facts))}, **arrays)
+            _write_npz(temporary, {name: draft.dataset(name) for name in names}, facts)
         else:
             from scipy.io import savemat
 
-            variables = {matlab_name(name): array for name, array in arrays.items()}
+            variables = {matlab_name(name): draft.mapped(name) for name in names}
             savemat(temporary, {FACTS: json.dumps(facts), **variables})
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
     draft.discard()
+
+
+def _write_npz(path: Path, datasets: Mapping[str, Any], facts: Facts) -> None:
+    """As ``np.savez`` does, but block by block: it would need the arrays in memory."""
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open(f"{FACTS}.npy", "w") as member:
+            np.lib.format.write_array(member, np.array(json.dumps(facts)), allow_pickle=False)
+        for name, data in datasets.items():
+            header = {"descr": "<f4", "fortran_order": False, "shape": data.shape}
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(member, header)
+                for start in range(0, len(data), _BLOCK_ROWS):
+                    member.write(data[start : start + _BLOCK_ROWS].tobytes())
 
 
 def matlab_name(layer: str) -> str:
@@ -115,6 +147,10 @@ class FeatureFile:
         """The number of images."""
         return len(next(iter(self.layers.values())))
 
+    def name(self, row: int) -> str:
+        """The name of the image of a row, or the row if the name is not known."""
+        return self.order[row] if self.order else f"row {row}"
+
 
 def open_features(path: Path) -> FeatureFile:
     """Opens a file of features, of this project or of another program.
@@ -123,10 +159,11 @@ def open_features(path: Path) -> FeatureFile:
         path: an HDF5, .npz or .mat file with an array of numbers (images, ...) for each layer.
 
     Raises:
-        AlexNetError: the file cannot be read, or its arrays are not features of the same images.
+        AlexNetError: the file cannot be read, its arrays are not features of the same images, or its order file has
+            another number of rows.
         UsageError: the suffix is unknown.
     """
-    if path.suffix not in (*HDF5_SUFFIXES, *_MOST_BYTES):
+    if path.suffix not in FEATURE_SUFFIXES:
         raise UsageError(f"{path}: unknown format; name a file of features, which ends in .h5, .npz or .mat")
     arrays, facts = _read(path)
     order = [matlab_name(name) if path.suffix == ".mat" else name for name in facts.get("layers", {})]
@@ -137,7 +174,7 @@ def open_features(path: Path) -> FeatureFile:
     counts = {len(array) for array in layers.values()}
     if len(counts) > 1:
         raise AlexNetError(f"{path}: its arrays have {' and '.join(map(str, sorted(counts)))} rows; use one order")
-    return FeatureFile(path, layers, facts, _read_order(path))
+    return FeatureFile(path, layers, facts, _read_order(path, counts.pop()))
 
 
 def read_facts(path: Path) -> Facts:
@@ -192,8 +229,11 @@ def _parse(text: Any) -> Facts:
     return facts if isinstance(facts, dict) else {}
 
 
-def _read_order(path: Path) -> tuple[str, ...]:
+def _read_order(path: Path, count: int) -> tuple[str, ...]:
     file = order_file(path)
     if not file.is_file():
         return ()
-    return tuple(printable(line) for line in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines())
+    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    if len(lines) != count:
+        raise AlexNetError(f"{file}: has {len(lines):,} lines for {count:,} rows; restore it or remove it")
+    return tuple(map(printable, lines))

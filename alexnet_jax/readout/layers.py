@@ -50,8 +50,10 @@ def usual_layers(params: PyTree, config: ModelConfig) -> tuple[str, ...]:
 
 
 def last_hidden_layer(params: PyTree, config: ModelConfig) -> str:
-    """The last hidden dense layer, ``fc7`` in an eight-layer net, or else the last layer before the classifier."""
+    """The last layer before the classifier and its dropout: ``relu7`` in an eight-layer net, ``pool5`` in convolutions.
+
+    The paper compares images by the activations of this layer (section 6.1).
+    """
     present = layers_with_parameters(params, config)
-    layers = [layer for layer in config.layers() if layer.name in present and layer.operation != "classifier"]
-    dense = [layer.name for layer in layers if layer.operation == "dense"]
-    return dense[-1] if dense else layers[-1].name
+    layers = [layer for layer in config.layers() if layer.name in present]
+    return [layer.name for layer in layers if layer.operation not in ("dropout", "classifier")][-1]

@@ -76,20 +76,25 @@ class ReadOut:
 
     def facts(self) -> Facts:
         """What identifies the features."""
-        weights = self.weights
         order = hashlib.sha256("\n".join(self.names()).encode(errors="surrogateescape")).hexdigest()
-        return {
-            "net": tree_digest([weights.params, weights.batch_stats, weights.statistics]),
-            "config": hashlib.sha256(repr((weights.config.model, weights.config.augment)).encode()).hexdigest(),
+        return net_facts(self.weights) | {
             "untrained": self.untrained,
             "layers": self.layers,
             "reduction": asdict(self.reduction),
             "images": self.source.content(),
             "order": order,
-            "image_size": weights.config.data.image_size,
-            "resize": weights.config.data.resize,
             "batch_size": BATCH_SIZE,
         }
+
+
+def net_facts(weights: Weights) -> Facts:
+    """What identifies a net and its preprocessing in the facts of a read-out."""
+    return {
+        "net": tree_digest([weights.params, weights.batch_stats, weights.statistics]),
+        "config": hashlib.sha256(repr((weights.config.model, weights.config.augment)).encode()).hexdigest(),
+        "image_size": weights.config.data.image_size,
+        "resize": weights.config.data.resize,
+    }
 
 
 @dataclass(frozen=True)

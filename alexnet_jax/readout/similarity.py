@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ class Products:
     inputs: int
 
 
-def products(features: Any, rows: np.ndarray) -> Products:
+def products(features: Any, rows: np.ndarray, on_block: Callable[[int], None] = lambda done: None) -> Products:
     """The products of the images ``rows`` (sorted), in float64, from blocks of columns.
 
     The memory is that of the rows as they are stored, of 128 MiB for a block, and of the products.
@@ -40,6 +41,7 @@ def products(features: Any, rows: np.ndarray) -> Products:
     Args:
         features: (images, ...), an array or a dataset of an HDF5 file.
         rows: the images.
+        on_block: called with the number of features of each block.
     """
     chosen = np.asarray(features[rows]).reshape(len(rows), -1)
     inner, sums = np.zeros((len(rows), len(rows))), np.zeros(len(rows))
@@ -48,6 +50,7 @@ def products(features: Any, rows: np.ndarray) -> Products:
         block = chosen[:, start : start + step].astype(np.float64)
         inner += block @ block.T
         sums += block.sum(1)
+        on_block(block.shape[1])
     return Products(inner, sums, chosen.shape[1])
 
 
@@ -117,7 +120,13 @@ class Compared:
     similarity: Similarity
 
 
-def compare_layers(a: Any, b: Any, rows: np.ndarray, distance: Distance = "correlation") -> Compared:
+def compare_layers(
+    a: Any,
+    b: Any,
+    rows: np.ndarray,
+    distance: Distance = "correlation",
+    on_block: Callable[[int], None] = lambda done: None,
+) -> Compared:
     """Compares two layers on the same images. Numbers that are not defined, as for equal features, are NaN.
 
     Args:
@@ -125,8 +134,9 @@ def compare_layers(a: Any, b: Any, rows: np.ndarray, distance: Distance = "corre
         b: the same images in another layer.
         rows: the images to compare, in ascending order.
         distance: how different two images are.
+        on_block: called with the number of features of an image in each block of work.
     """
-    one, other = products(a, rows), products(b, rows)
+    one, other = products(a, rows, on_block), products(b, rows, on_block)
     matrices = dissimilarities(one, distance), dissimilarities(other, distance)
     return Compared(*matrices, Similarity(*correlations(*matrices), linear_cka(one, other)))
 

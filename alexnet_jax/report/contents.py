@@ -10,11 +10,12 @@ from alexnet_jax import __version__
 from alexnet_jax.console.plots import plot_confusion, plot_curves, plot_filters, to_svg
 from alexnet_jax.console.tables import describe_net
 from alexnet_jax.data.source import DataSet, Source
-from alexnet_jax.report.neighbours import Neighbour, feature_layer, nearest_images, part_of
+from alexnet_jax.readout.layers import last_hidden_layer
+from alexnet_jax.report.neighbours import Neighbour, nearest_images, part_of
 from alexnet_jax.report.page import Bar, Page, Picture
 from alexnet_jax.report.predictions import Prediction, Predictions, predict_all
 from alexnet_jax.report.run_time import time_spent
-from alexnet_jax.training.parallel import Layout
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants.nearest import nearest_variant
 from alexnet_jax.weights.describe import describe_nearest, describe_preprocessing, preprocessing_of
@@ -128,13 +129,13 @@ def _panel_row(prediction: Prediction, neighbours: Sequence[Neighbour], data: Da
 
 
 def _panel_note(weights: Weights, data: DataSet, looked_at: int) -> str:
-    layer = feature_layer(weights.config.model)
+    layer = last_hidden_layer(weights.params, weights.config.model)
     among = "the training images"
     if looked_at < len(data.train):
         among = f"{looked_at:,} of the {len(data.train):,} training images, chosen at random"
     return (
-        f"Left, a test image and its class. Then the most probable classes; the true one is green. Right, the "
-        f"{_NEIGHBOURS} nearest of {among}, by the Euclidean distance of {layer} (paper, Figure 4)."
+        f"A test image with its class, the most probable classes with the true one in green, and the {_NEIGHBOURS} "
+        f"nearest of {among}, by the Euclidean distance of {layer} (paper, Figure 4)."
     )
 
 

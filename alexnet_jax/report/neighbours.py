@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from alexnet_jax.config import ModelConfig
 from alexnet_jax.data.source import Part, Source
 from alexnet_jax.readout.compute import feature_batches
+from alexnet_jax.readout.layers import last_hidden_layer
 from alexnet_jax.readout.nearest import nearest
 from alexnet_jax.weights.weights import Weights
 
@@ -23,12 +23,6 @@ class Neighbour:
     distance: float
 
 
-def feature_layer(config: ModelConfig) -> str:
-    """The last layer before the classifier and its dropout: ``relu7`` in an eight-layer net."""
-    *_, hidden = [layer.name for layer in config.layers() if layer.operation not in ("dropout", "classifier")]
-    return hidden
-
-
 def nearest_images(
     weights: Weights,
     queries: Source,
@@ -37,7 +31,7 @@ def nearest_images(
     most: int,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> list[list[Neighbour]]:
-    """The nearest images of each query by the Euclidean distance of the features of ``feature_layer``.
+    """The nearest images of each query by the Euclidean distance of the features of ``last_hidden_layer``.
 
     Args:
         weights: the trained net.
@@ -71,5 +65,5 @@ def part_of(source: Source, indices: Sequence[int]) -> Source:
 
 
 def _features(weights: Weights, source: Source) -> Iterator[Float[np.ndarray, "batch ..."]]:
-    layer = feature_layer(weights.config.model)
+    layer = last_hidden_layer(weights.params, weights.config.model)
     return (batch[layer] for batch in feature_batches(weights, source, (layer,)))

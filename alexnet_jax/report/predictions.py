@@ -14,7 +14,7 @@ from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Source
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.evaluation import BATCH_SIZE, check_outputs
-from alexnet_jax.training.parallel import Layout
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.state import TrainState
 
 
@@ -86,7 +86,7 @@ def predict_all(
     worst: int,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> Predictions:
-    """Predicts every image of a split from its centre crop. The memory does not grow with the number of images.
+    """Predicts every image of a split from the views of the run. The memory does not grow with the number of images.
 
     Args:
         state: as ``layout`` places it.
@@ -109,7 +109,7 @@ def predict_all(
     for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
         count = min(len(batch["label"]), len(source) - done)
         labels = batch["label"][:count]
-        scores = np.asarray(layout.predict_step(state, batch["image"], "center"))[:count]
+        scores = np.asarray(layout.predict_step(state, batch["image"]))[:count]
         check_outputs(scores, "the net")
         order = np.argsort(-scores, axis=1, kind="stable")[:, :5]
         counts = labels != PADDING_LABEL

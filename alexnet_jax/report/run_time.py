@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from alexnet_jax.training.metrics_file import seconds_in_steps
+
 
 def time_spent(rows: list[dict[str, Any]], batch_size: int, examples: dict[str, int]) -> dict[str, float]:
     """Seconds by activity. Compilation, saving and pauses between two sessions are in no row, and do not count.
@@ -15,14 +17,10 @@ def time_spent(rows: list[dict[str, Any]], batch_size: int, examples: dict[str, 
     """
     seconds = {"training": 0.0, "waiting for images": 0.0, "evaluation": 0.0}
     for row in rows:
-        speed = row["images_per_second"]
-        if not speed:
-            continue
-        if row["split"] == "train":
-            spent = row.get("steps", 0) * batch_size / speed
-            waiting = spent * row.get("input_wait", 0.0)
-            seconds["waiting for images"] += waiting
-            seconds["training"] += spent - waiting
-        else:
-            seconds["evaluation"] += examples.get(row["split"], 0) / speed
+        spent = seconds_in_steps(row, batch_size)
+        waiting = spent * row.get("input_wait", 0.0)
+        seconds["waiting for images"] += waiting
+        seconds["training"] += spent - waiting
+        if row["split"] != "train" and row["images_per_second"]:
+            seconds["evaluation"] += examples.get(row["split"], 0) / row["images_per_second"]
     return seconds

@@ -157,7 +157,10 @@ def orbax_context() -> ocp.Context:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     registry = ocp.handlers.local_registry()
     registry.add(ocp.handlers.JsonHandler, checkpointable_name=DIGESTS)
+    here = jax.process_index()
     return ocp.Context(
+        # One of several processes reads and writes, and Orbax must not wait for the others.
+        multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=here, active_processes={here}),
         checkpointables_options=ocp.options.CheckpointablesOptions(registry=registry),
         # If a directory cannot be made in the background, Orbax's threads wait for it and the process cannot exit.
         async_options=ocp.options.AsyncOptions(create_directories_asynchronously=False),

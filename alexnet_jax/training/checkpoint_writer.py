@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
+from unittest import mock
 
 import jax
 import numpy as np
 import orbax.checkpoint.experimental.v1 as ocp
+from orbax.checkpoint.experimental.v1._src.saving import execution
 
 from alexnet_jax.errors import AlexNetError, first_line
 from alexnet_jax.files import sync_directory, sync_tree
@@ -27,22 +31,32 @@ _LATEST_KEPT = 2
 
 
 class CheckpointWriter:
-    """Saves checkpoints to a directory, one at a time, in a thread. The two latest are kept, and one more.
+    """Saves checkpoints to a directory, one at a time, in a thread. The two latest are kept, and those of some steps.
 
     A directory is called ``STEP`` from when the checkpoint is complete on disk until its deletion begins.
 
     Args:
         directory: made if it does not exist. The files of interrupted saves are deleted.
         lease: checked before a checkpoint gets its name. None checks nothing.
+        is_kept: whether the checkpoint of a step is never deleted.
+        publish: called in the thread after each save, and by ``publish`` (``RunDirectory.publish``).
     """
 
-    def __init__(self, directory: Path, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lease: Lease | None = None,
+        is_kept: Callable[[int], bool] = lambda step: False,
+        publish: Callable[[], None] = lambda: None,
+    ) -> None:
         self._directory = directory
+        self._is_kept = is_kept
         self._lease = lease
+        self._publish = publish
         directory.mkdir(parents=True, exist_ok=True)
         remove_unfinished(directory)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
-        self._saving: Future[None] | None = None
+        self._tasks: list[Future[None]] = []
 
     def __enter__(self) -> CheckpointWriter:
         return self
@@ -67,7 +81,12 @@ class CheckpointWriter:
         """
         self.wait()
         if int(state.step) not in checkpoint_steps(self._directory):
-            self._saving = self._thread.submit(self._save, jax.tree.map(np.asarray, state), keep)
+            self._tasks.append(self._thread.submit(self._save, jax.tree.map(np.asarray, state), keep))
+            self.publish()
+
+    def publish(self) -> None:
+        """Calls ``publish`` of the constructor in the thread, after the saves before it."""
+        self._tasks.append(self._thread.submit(self._publish))
 
     def wait(self) -> None:
         """Waits until everything is on disk.
@@ -75,9 +94,9 @@ class CheckpointWriter:
         Raises:
             AlexNetError: a checkpoint could not be written.
         """
-        saving, self._saving = self._saving, None
-        if saving is not None:
-            saving.result()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.result()
 
     def set_aside_after(self, step: int) -> list[Path]:
         """Renames the checkpoints of steps later than ``step``, which turned out to be damaged.
@@ -108,7 +127,7 @@ class CheckpointWriter:
     def _write(self, state: TrainState) -> None:
         step = int(state.step)
         unfinished = unfinished_checkpoint(self._directory, step)
-        with orbax_context():
+        with orbax_context(), _saving_alone():
             ocp.save_checkpointables(unfinished.absolute(), {STATE: state, DIGESTS: array_digests(state)})
         sync_tree(unfinished)
         self._check_lease()
@@ -121,5 +140,15 @@ class CheckpointWriter:
 
     def _delete_old(self, keep: int | None) -> None:
         for step in checkpoint_steps(self._directory)[:-_LATEST_KEPT]:
-            if step != keep:
+            if step != keep and not self._is_kept(step):
                 remove_checkpoint(self._directory, step)
+
+
+@contextlib.contextmanager
+def _saving_alone() -> Iterator[None]:
+    """Lets one of several processes save. Orbax compares the paths of all processes, whichever of them save."""
+    if jax.process_count() == 1:
+        yield
+        return
+    with mock.patch.object(execution, "_check_directory_consistency", return_value=None):
+        yield

@@ -10,7 +10,7 @@ from itertools import chain, islice
 import jax
 
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.data.pipeline import training_batches
+from alexnet_jax.data.pipeline import training_batches, training_indices
 from alexnet_jax.data.source import Example, Joined, Source
 from alexnet_jax.training.metrics import Metrics
 
@@ -19,7 +19,12 @@ MOST_IN_FLIGHT = 2
 
 
 def dispatches(
-    source: Source, config: TrainConfig, start: int, validation: Source | None = None
+    source: Source,
+    config: TrainConfig,
+    start: int,
+    validation: Source | None = None,
+    rows: tuple[int, int] = (0, 1),
+    held: bool = False,
 ) -> Iterator[tuple[int, list[Example]]]:
     """Groups the batches of the steps from ``start`` to the end of the run.
 
@@ -32,19 +37,25 @@ def dispatches(
         config: the run.
         start: the number of steps taken so far.
         validation: the validation images, on which the run trains from ``config.data.fold_in_epoch``.
+        rows: the part of each batch that this process reads: its number, and the number of parts.
+        held: whether the devices hold the examples, so that a batch has their indices. For one process.
 
     Yields:
         The number of steps taken after each group, and its batches.
     """
-    batches = _batches(source, config, start, validation)
+    batches = _batches(source, config, start, validation, rows, held)
     step = start
     for size in _group_sizes(config, start):
         step += size
         yield step, list(islice(batches, size))
 
 
-def _batches(source: Source, config: TrainConfig, start: int, validation: Source | None) -> Iterator[Example]:
-    batches_of = partial(training_batches, batch_size=config.batch_size, seed=config.seed)
+def _batches(
+    source: Source, config: TrainConfig, start: int, validation: Source | None, rows: tuple[int, int], held: bool
+) -> Iterator[Example]:
+    index, count = rows
+    read = training_indices if held else partial(training_batches, process_index=index, process_count=count)
+    batches_of = partial(read, batch_size=config.batch_size, seed=config.seed)
     fold_in = config.fold_in_step
     if fold_in is None or validation is None:
         return batches_of(source, start=start)
@@ -106,10 +117,15 @@ def observes_after(config: TrainConfig, step: int) -> bool:
 def saves_after(config: TrainConfig, before: int, step: int) -> bool:
     """Whether the run saves a checkpoint after the group of steps from ``before`` to ``step``.
 
-    It does so where an evaluation is due, and at the end of the first group that reaches a multiple of
-    ``config.checkpoint_every``.
+    It does so where an evaluation is due, where the checkpoint is kept, and at the end of the first group that reaches
+    a multiple of ``config.checkpoint_every``.
     """
-    return evaluates_after(config, step) or _passes(config.checkpoint_every, before, step)
+    return evaluates_after(config, step) or keeps_after(config, step) or _passes(config.checkpoint_every, before, step)
+
+
+def keeps_after(config: TrainConfig, step: int) -> bool:
+    """Whether the checkpoint after ``step`` steps is kept: every ``config.keep_every`` epochs."""
+    return config.keep_every is not None and step > 0 and step % (config.keep_every * config.steps_per_epoch) == 0
 
 
 def logs_after(config: TrainConfig, before: int, step: int) -> bool:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from alexnet_jax.batch import PADDING_LABEL
+from alexnet_jax.config import Views
 from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import AlexNetError, NotFiniteError
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.metrics import Metrics, summarize
-from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Views
 
 BATCH_SIZE = 200
 """Images in one evaluation step. No result depends on it."""
@@ -26,8 +26,9 @@ def evaluate(
     state: TrainState,
     layout: Layout,
     source: Source,
-    views: Views = "center",
+    views: Views | None = None,
     on_batch: Callable[[int], None] = lambda done: None,
+    watch: Callable[[Iterable[Example]], Iterable[Example]] = iter,
 ) -> dict[str, float]:
     """Evaluates a net on all examples of a source.
 
@@ -35,8 +36,9 @@ def evaluate(
         state: as ``layout`` places it.
         layout: compiles and runs the steps.
         source: the examples.
-        views: predict from the centre crop, or average over ten crops (paper, section 4.1).
+        views: as in ``predict_step``: None for those of the run.
         on_batch: called with the number of examples evaluated so far: 0 after the compilation, then after each batch.
+        watch: passes the batches on.
 
     Returns:
         ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and ``count``, the number of examples.
@@ -49,11 +51,14 @@ def evaluate(
     def compile_step(batch: Example) -> None:
         layout.compile_eval_step(state, batch, views)
 
-    return _average(lambda batch: layout.eval_step(state, batch, views), source, on_batch, compile_step)
+    index, count = layout.rows
+    batch_size = -(-min(BATCH_SIZE, len(source)) // count) * count
+    batches = watch(evaluation_batches(source, batch_size, index, count))
+    return _average(lambda batch: layout.eval_step(state, batch, views), batches, len(source), on_batch, compile_step)
 
 
 def evaluate_ensemble(
-    nets: Sequence[tuple[TrainState, Layout]], source: Source, views: Views = "center"
+    nets: Sequence[tuple[TrainState, Layout]], source: Source, views: Views | None = None
 ) -> dict[str, float]:
     """Evaluates the mean of the probabilities of several nets (paper, Table 2).
 
@@ -69,11 +74,11 @@ def evaluate_ensemble(
     def step(batch: Example) -> Metrics:
         return summarize(jnp.asarray(_mean_scores(nets, batch, views)), jnp.asarray(batch["label"]))
 
-    return _average(step, source)
+    return _average(step, evaluation_batches(source, min(BATCH_SIZE, len(source))), len(source))
 
 
 def evaluate_label_sets(
-    nets: Sequence[tuple[TrainState, Layout]], source: Source, labels: Sequence[Set[int]], views: Views = "center"
+    nets: Sequence[tuple[TrainState, Layout]], source: Source, labels: Sequence[Set[int]], views: Views | None = None
 ) -> dict[str, float]:
     """Evaluates the mean of the probabilities of nets where any of several labels is right, as with ReaL labels.
 
@@ -103,7 +108,7 @@ def evaluate_label_sets(
 
 
 def _mean_scores(
-    nets: Sequence[tuple[TrainState, Layout]], batch: Example, views: Views
+    nets: Sequence[tuple[TrainState, Layout]], batch: Example, views: Views | None
 ) -> Float[np.ndarray, "batch classes"]:
     """The logarithm of the mean probabilities of several nets."""
     scores = [np.asarray(layout.predict_step(state, batch["image"], views)) for state, layout in nets]
@@ -114,12 +119,13 @@ def _mean_scores(
 
 def _average(
     step: Callable[[Example], Metrics],
-    source: Source,
+    batches: Iterable[Example],
+    images: int,
     on_batch: Callable[[int], None] = lambda done: None,
     compile_step: Callable[[Example], None] = lambda batch: None,
 ) -> dict[str, float]:
     loss, wrong1, wrong5, count = 0.0, 0, 0, 0
-    for batch in evaluation_batches(source, min(BATCH_SIZE, len(source))):
+    for batch in batches:
         if count == 0:
             compile_step(batch)
             on_batch(0)
@@ -133,7 +139,7 @@ def _average(
         count += examples
         on_batch(count)
     if count == 0:
-        raise AlexNetError(f"none of the {len(source)} images has a label (all labels are -1): nothing to evaluate")
+        raise AlexNetError(f"none of the {images} images has a label (all labels are -1): nothing to evaluate")
     return {"loss": loss / count, "top1_error": wrong1 / count, "top5_error": wrong5 / count, "count": count}
 
 
@@ -142,7 +148,7 @@ def predict_images(
     layout: Layout,
     images: UInt8[np.ndarray, "batch size size channels"],
     batch_size: int,
-    views: Views = "center",
+    views: Views | None = None,
     top: int = 5,
 ) -> list[list[tuple[float, int]]]:
     """The most probable classes of one batch of stored images.
@@ -153,7 +159,7 @@ def predict_images(
         images: at most ``batch_size`` images. They are padded to that number, so that all batches share one
             compilation.
         batch_size: the number of images of a full batch.
-        views: predict from the centre crop, or from ten crops.
+        views: as in ``evaluate``.
         top: the number of classes for each image.
 
     Returns:

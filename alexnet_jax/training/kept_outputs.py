@@ -23,9 +23,11 @@ from alexnet_jax.data.source import DataSet, Example, Source
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.net.summary import summarize_model
+from alexnet_jax.preprocessing.augment import VIEW_COUNTS
 from alexnet_jax.training.checkpoint import tree_digest
+from alexnet_jax.training.eval_steps import kept_views
 from alexnet_jax.training.evaluation import BATCH_SIZE
-from alexnet_jax.training.parallel import Layout
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.state import TrainState
 
 _LABEL = "label"
@@ -126,7 +128,7 @@ def keep_outputs(
 
 def _record(config: TrainConfig, training: bool) -> np.dtype:
     """The type of a record."""
-    views = 2 if training and config.augment.horizontal_flip else 1
+    views = VIEW_COUNTS[kept_views(config, training)]
     shapes = {row.name: row.shape for row in summarize_model(config.model).rows}
     return np.dtype([(_LABEL, "<i4"), (KEPT, "<f4", (views, *shapes[str(config.kept_layer)]))])
 

@@ -14,7 +14,7 @@ from alexnet_jax.training.norms import global_norm
 
 
 def scale_by_lars(
-    trust: float, decay: Callable[[tuple[Any, ...]], float], tower_axis: str | None = None
+    trust: float, decay: Callable[[tuple[Any, ...]], Any], tower_axis: str | None = None
 ) -> optax.GradientTransformation:
     """Turns each gradient g of an array w into ``factor * (g + decay * w)`` with ``factor = trust * |w| / |g|``.
 

@@ -53,6 +53,11 @@ class Holder:
         return _start_time(self.process) not in (self.started, None)
 
 
+def this_process() -> Holder:
+    """A holder that differs from that of every other lease."""
+    return Holder(os.getpid(), socket.gethostname(), _machine(), _start_time(os.getpid()), secrets.token_hex(8))
+
+
 class Lease:
     """A context in which no other process can take the lease. A thread renews it.
 
@@ -72,7 +77,7 @@ class Lease:
 
     def __enter__(self) -> Lease:
         """Takes the lease. Raises UsageError if another process holds it."""
-        own = Holder(os.getpid(), socket.gethostname(), _machine(), _start_time(os.getpid()), secrets.token_hex(8))
+        own = this_process()
         with self._one_at_a_time():
             holder = self._read()
             if holder is not None and not holder.is_gone() and not self._is_expired():

@@ -16,7 +16,7 @@ from alexnet_jax.errors import first_line, require_package
 
 LoggerName = Literal["tensorboard", "wandb", "trackio"]
 _PROJECT = "alexnet_jax"
-_NOT_VALUES = ("step", "split")
+_NOT_VALUES = ("step", "split", "time")
 
 
 @dataclass(frozen=True)

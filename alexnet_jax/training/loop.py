@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 from rich.console import Console
 
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.devices import LayoutName
 from alexnet_jax.console.plots import draw_curves, draw_filters
 from alexnet_jax.console.progress import Display
 from alexnet_jax.console.progress import say as say_to
 from alexnet_jax.console.tables import describe_run
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.identity import identify
+from alexnet_jax.data.remembered import remember
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.data.unreadable import ReplaceUnreadable, check_held_out
 from alexnet_jax.errors import NotFiniteError
+from alexnet_jax.hosts.team import Team
 from alexnet_jax.signals import StoppedError, StopRequest
 from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
@@ -28,19 +33,29 @@ from alexnet_jax.training.dispatch import (
     dispatches,
     distinct_group_sizes,
     evaluates_after,
+    keeps_after,
     logs_after,
     saves_after,
 )
 from alexnet_jax.training.divergence import diverged, not_finite_at_start
+from alexnet_jax.training.held_examples import hold_examples
 from alexnet_jax.training.hooks import Pace, Trace
 from alexnet_jax.training.kept_outputs import keep_outputs
+from alexnet_jax.training.layouts import Layout, choose_layout, reason_of
+from alexnet_jax.training.layouts.placement import bytes_per_device
+from alexnet_jax.training.layouts.stored_plan import StoredPlan
 from alexnet_jax.training.loggers import LoggerName, MetricsLogger, check_logger
 from alexnet_jax.training.metrics_log import MetricsLog
-from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.parallel import Layout, choose_layout
-from alexnet_jax.training.placement import bytes_per_device
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import StartFromWeights, absolute_paths, fit_to_data, restore_or_create, run_keys
+from alexnet_jax.training.start import (
+    StartFromWeights,
+    absolute_paths,
+    check_same_run,
+    empty_state,
+    fit_to_data,
+    restore_or_create,
+    run_keys,
+)
 from alexnet_jax.training.state import TrainState
 from alexnet_jax.training.unreadable_log import UnreadableLog
 from alexnet_jax.training.validation import Validation
@@ -68,11 +83,15 @@ def train(
     workdir: RunDirectory,
     console: Console,
     devices: int | None = None,
+    layout_name: LayoutName = "auto",
+    data_parallel: int | None = None,
     keep_classes: bool = True,
     profile: Path | None = None,
     start_from_weights: StartFromWeights | None = None,
     overwrite: bool = False,
     logger: LoggerName | None = None,
+    plan: StoredPlan | None = None,
+    team: Team | None = None,
 ) -> Result:
     """Trains a run to its end, or resumes it. A signal stops it between two steps or batches of an evaluation.
 
@@ -84,11 +103,16 @@ def train(
         workdir: the run directory. If it holds a run, that run is resumed.
         console: shows the progress.
         devices: as in ``choose_layout``.
+        layout_name: as in ``choose_layout``.
+        data_parallel: as in ``choose_layout``.
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.
         profile: a directory for a profiler trace of a few steps.
         start_from_weights: makes the first state of a new run with ``config.init``.
         overwrite: whether to delete the run in ``workdir`` and start afresh.
         logger: a program that also gets the rows of metrics.
+        plan: as in ``choose_layout``.
+        team: the processes that train the run together; None for this one alone. Only the main one uses ``workdir``,
+            ``console``, ``profile`` and ``logger``.
 
     Raises:
         UsageError: ``workdir`` holds another run, another process trains there, the config does not fit the data or
@@ -96,19 +120,34 @@ def train(
         NotFiniteError: a loss or a parameter is not a finite number. The checkpoints before it are kept.
         AlexNetError: data or checkpoints cannot be read or written.
     """
+    began = time.time()
     check_logger(logger)
     config = absolute_paths(config)
     data = open_dataset(config.data, config.model.channels)
-    config = fit_to_data(config, data, keep_classes)
-    layout = choose_layout(config, devices)
-    make_optimizer(config.optimizer, layout.tower_axis)  # refuses a rule that does not work on these devices
+    wanted, config = config, fit_to_data(config, data, keep_classes)
+    if config.batch_size < wanted.batch_size:
+        note = f"batch_size {config.batch_size}, not {wanted.batch_size}: that is the number of images to train"
+        data = replace(data, notes=(*data.notes, note))
+    layout = choose_layout(config, devices, layout_name, data_parallel, plan)
+    if layout_name == "auto" and (reason := reason_of(layout, plan)):
+        say_to(console, f"layout    {reason}")
+    layout.check_training()
     identity = identify(data)
-    check_held_out(data, "restore them, or leave them out in another --workdir")
-    with workdir.held():
+    data = remember(data)
+    team = team or Team()
+    with contextlib.ExitStack() as stack:
+        if team.is_main:
+            check_held_out(data, "restore them, or leave them out in another --workdir")
+        else:
+            workdir = RunDirectory(Path(stack.enter_context(TemporaryDirectory(prefix="alexnet-"))))
+            console, profile, logger = Console(quiet=True), None, None
+        stack.enter_context(workdir.held())
         if overwrite:
             workdir.remove_run()
         workdir.claim(config, data.class_names, identity)
-        return _train(config, data, layout, workdir, console, profile, start_from_weights, logger)
+        workdir.record_start(began)
+        check_same_run(config, identity, team)
+        return _train(config, data, layout, workdir, console, profile, start_from_weights, logger, team)
 
 
 def _train(
@@ -120,24 +159,35 @@ def _train(
     profile: Path | None,
     start_from_weights: StartFromWeights | None,
     logger: LoggerName | None,
+    team: Team,
 ) -> Result:
     say = partial(say_to, console)
     unreadable = UnreadableLog(data.train, config, workdir, say)
-    writer = CheckpointWriter(workdir.checkpoints, workdir.lease)
-    state = layout.place(
-        restore_or_create(
-            config, data, workdir, writer, say, start_from_weights, unreadable.images, len(layout.devices)
+    writer = CheckpointWriter(workdir.checkpoints, workdir.lease, partial(keeps_after, config), workdir.publish)
+    if team.is_main:
+        first = restore_or_create(
+            config,
+            data,
+            workdir,
+            writer,
+            say,
+            start_from_weights,
+            unreadable.images,
+            len(layout.devices),
+            layout.name,
         )
-    )
+    else:
+        first = empty_state(config)
+    state = layout.place(team.from_main(first))
     data = replace(data, train=ReplaceUnreadable(data.train, unreadable.images))
 
     start = int(state.step)
     if not layout.is_finite(state):
         raise _not_finite(start, config)
-    say(describe_run(config, workdir.root, data, bytes_per_device(state), start))
+    say(describe_run(config, workdir.place, data, bytes_per_device(state), layout.part, start))
     with (
         Trace(profile, start, config.steps) as trace,
-        StopRequest() as stop,
+        team.stop_request() as stop,
         Display(console, config.steps, start) as display,
         MetricsLogger(logger, workdir.root, config, start, say) as metrics_logger,
         writer,
@@ -148,18 +198,24 @@ def _train(
             display.advance(start, text)
             stop.check()
 
+        held = False
         try:
-            data = keep_outputs(data, config, layout, state, workdir.outputs, say, show)
+            if team.count == 1:  # several processes would each need the outputs or examples for their images
+                data = keep_outputs(data, config, layout, state, workdir.outputs, say, show)
+                held = hold_examples(data, config, layout, show, unreadable.watch)
         except StoppedError:
             return Result(start, 0, tree_digest(layout.collect(state).inference_params), stop.signal)
-        validation = Validation(config, data, layout, log, display, stop)
-        loop = _Loop(config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, state)
+        validation = Validation(config, data, layout, log, display, stop, team)
+        loop = _Loop(
+            config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, team, state, held
+        )
         is_finished = loop.run()
+        team.begins("ends the run")
     unreadable.summarize()
     if trace.file is not None:
         say(f"trace    {trace.file}, to open at https://ui.perfetto.dev; XProf opens the directory {profile}")
     state = layout.collect(loop.state)
-    if is_finished:
+    if is_finished and team.is_main:
         draw_curves(workdir.read_metrics(), config, workdir.curves)
         draw_filters(state.inference_params, config.model, workdir.filters)
     stopped_by = None if is_finished else stop.signal
@@ -181,7 +237,10 @@ class _Loop:
     display: Display
     stop: StopRequest
     trace: Trace
+    team: Team
     state: TrainState
+    held: bool
+    """Whether the devices hold the training examples."""
 
     def __post_init__(self) -> None:
         self.start = self.step = int(self.state.step)  # self.step stays known when an error makes the state unreadable
@@ -210,21 +269,25 @@ class _Loop:
     def _train(self) -> bool:
         config, (_, key) = self.config, run_keys(self.config)
         in_flight = InFlight()
-        groups = dispatches(self.data.train, config, self.step, self.data.validation)
-        for step, batches in self.pace.watch(self.unreadable.watch(groups)):
+        groups = dispatches(self.data.train, config, self.step, self.data.validation, self.layout.rows, self.held)
+        groups = self.team.watch(self.unreadable.watch(groups), "trains")
+        for step, batches in self.pace.watch(groups):
             before = self.step
             if before == self.start:
+                self.team.begins("compiles")
                 self.layout.compile_train_steps(self.state, batches[0], key, distinct_group_sizes(config, before))
+                self.team.begins("trains")
                 self.pace.restart()
                 self.stop.check()  # nothing to save
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
                 self.state, metrics = self.layout.train_steps(self.state, batches, key)
             self.step = step
+            self.team.reaches(step)
             in_flight.add(metrics)
             self.trace.after(step, self.state)
             self.log.add(metrics)
             self.display.advance(step)
-            is_stopped = self.stop.signal is not None  # read once, because a signal may arrive at any moment
+            is_stopped = self.stop.is_due()  # read once, because a signal may arrive at any moment
             if is_stopped or logs_after(config, before, step):
                 self._write_row()
             if is_stopped or saves_after(config, before, step):
@@ -243,7 +306,10 @@ class _Loop:
         if not self.layout.is_finite(self.state):
             found = f"the parameters or the state of the optimizer are not finite numbers after step {self.step:,}"
             raise diverged(found, self.config)
-        self.writer.save(self.layout.collect(self.state), keep=self.workdir.best_step(self.config.data))
+        self.team.begins("saves a checkpoint")
+        state = self.layout.collect(self.state)
+        if self.team.is_main:
+            self.writer.save(state, keep=self.workdir.best_step(self.config.data))
         self.pace.restart()
 
     def _evaluate(self) -> None:
@@ -254,12 +320,17 @@ class _Loop:
                 self.writer.wait()
                 self.writer.set_aside_after(self.step - 1)
             raise
+        self.writer.publish()
         self.pace.restart()
 
     def _save_what_is_left(self) -> None:
-        """Saves the steps since the last checkpoint after an error, if the devices still hold their state."""
+        """Saves the steps since the last checkpoint after an error, if the devices still hold their state.
+
+        One of several processes cannot collect the state alone.
+        """
         if self.step > self.start:
-            for attempt in (self._write_row, self._save, self.writer.wait):
+            alone = (self._write_row, self._save) if self.team.count == 1 else ()
+            for attempt in (*alone, self.writer.wait):
                 with contextlib.suppress(Exception):
                     attempt()
 

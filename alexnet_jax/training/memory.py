@@ -26,10 +26,11 @@ def check_memory(compiled: jax.stages.Compiled, config: TrainConfig, devices: Se
     analysis = compiled.memory_analysis()
     if analysis is None:
         return
-    sharing = len(devices) if devices[0].platform == "cpu" else 1
+    here = [device for device in devices if device.process_index == jax.process_index()]
+    sharing = len(here) if here[0].platform == "cpu" else 1
     kept = sharing * (analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes)
     temporary = sharing * analysis.temp_size_in_bytes
-    limit = (devices[0].memory_stats() or {}).get("bytes_limit") or usable_memory()
+    limit = (here[0].memory_stats() or {}).get("bytes_limit") or usable_memory()
     if kept + temporary <= limit:
         return
     fitting = math.floor(config.micro_batch_size * (limit - kept) / temporary) if temporary else 0

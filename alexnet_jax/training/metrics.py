@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from alexnet_jax.batch import PADDING_LABEL
 
 Metrics = dict[str, Float[Array, ""]]
-"""Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples."""
+"""Scalars by name: ``loss`` in nats, ``top1_error`` and ``top5_error`` as fractions, ``count`` of examples.
+Those of a training step also have ``learning_rate`` and, under ``--on_nan skip``, ``skipped``."""
 
 
 def cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
@@ -30,8 +30,10 @@ def uniform_cross_entropy(logits: Float[Array, "batch classes"], labels: Int[Arr
 
 def is_wrong(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"], best: int) -> Float[Array, " batch"]:
     """1 where the label is not among the ``best`` classes with the largest logits, else 0."""
-    _, classes = lax.top_k(logits, min(best, logits.shape[-1]))
-    return jnp.all(classes != labels[:, None], axis=-1).astype(jnp.float32)
+    own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[:, None], axis=-1)
+    is_first = jnp.arange(logits.shape[-1])[None] < labels[:, None]  # among equal logits
+    better = (logits > own) | ((logits == own) & is_first)
+    return ((better.sum(axis=-1) >= best) | jnp.isnan(own[:, 0])).astype(jnp.float32)
 
 
 def summarize(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Metrics:

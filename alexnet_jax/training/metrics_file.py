@@ -59,6 +59,21 @@ def _row(line: bytes) -> Row | None:
     return row if is_row else None
 
 
+def seconds_in_steps(row: Row, batch_size: int) -> float:
+    """The seconds of the steps of a training row, with the time that they waited for images.
+
+    0 for other rows, and for a row that is damaged.
+
+    Args:
+        row: a row of metrics.
+        batch_size: images in a training step.
+    """
+    steps, speed = row.get("steps"), row.get("images_per_second")
+    if row["split"] != "train" or not isinstance(steps, int) or not isinstance(speed, int | float) or speed <= 0:
+        return 0.0
+    return steps * batch_size / speed
+
+
 def append_row(file: Path, row: Row) -> None:
     """Appends a row and flushes it to disk."""
     with file.open("a", encoding="utf-8") as opened:

@@ -25,7 +25,7 @@ ELEMENTWISE = frozenset(
 
 
 def optax_rule(
-    config: OptimizerConfig, decay: Callable[[tuple[Any, ...]], float], tower_axis: str | None
+    config: OptimizerConfig, momentum: Any, decay: Callable[[tuple[Any, ...]], Any], tower_axis: str | None
 ) -> optax.GradientTransformationExtraArgs:
     """The rule ``config.rule`` of optax, for each array by itself. Frozen layers have no state.
 
@@ -33,6 +33,7 @@ def optax_rule(
 
     Args:
         config: the rule and its arguments.
+        momentum: the momentum, a number or a scalar array, for rules that have it.
         decay: the weight decay of the parameter at a path of the tree.
         tower_axis: the mapped axis over whose devices every parameter is split. None if the device holds whole arrays.
 
@@ -42,7 +43,7 @@ def optax_rule(
     if tower_axis is not None and config.rule not in ELEMENTWISE:
         raise UsageError(
             f"optimizer.rule is {config.rule!r}: it needs whole arrays, which two devices do not hold, use "
-            "--devices 1 or a rule such as lars or optax.adamw"
+            "--layout mesh, --devices 1 or a rule such as lars or optax.adamw"
         )
 
     def label(path: tuple[Any, ...]) -> str:
@@ -52,7 +53,7 @@ def optax_rule(
         if path[0].key in config.frozen:
             return optax.set_to_zero()
         return optax_optimizer(
-            config.rule, rates.of(path), decay(path), config.momentum, config.nesterov, config.rule_arguments
+            config.rule, rates.of(path), decay(path), momentum, config.nesterov, config.rule_arguments
         )
 
     def all_arrays(params: optax.Params, rates: Rates) -> optax.GradientTransformationExtraArgs:

@@ -10,13 +10,17 @@ import jax
 import optax
 
 from alexnet_jax.config import OptimizerConfig
+from alexnet_jax.config.optax_rules import PREFIX
+from alexnet_jax.training.hyperparameters import Hyperparameters, optimizer_numbers
 from alexnet_jax.training.lars import scale_by_lars
 from alexnet_jax.training.norms import clip_by_global_norm
 from alexnet_jax.training.optax_rules import optax_rule
 from alexnet_jax.training.schedule import Rates, is_bias
 
 
-def make_optimizer(config: OptimizerConfig, tower_axis: str | None = None) -> optax.GradientTransformationExtraArgs:
+def make_optimizer(
+    config: OptimizerConfig, tower_axis: str | None = None, numbers: Hyperparameters | None = None
+) -> optax.GradientTransformationExtraArgs:
     """Makes the optimizer that ``config`` describes.
 
     The paper's rule is ``v <- momentum * v - rate * (gradient + decay * w)``, ``w <- w + v``. The learning rate is
@@ -27,6 +31,7 @@ def make_optimizer(config: OptimizerConfig, tower_axis: str | None = None) -> op
     Args:
         config: the rule and its constants.
         tower_axis: the mapped axis over whose devices every parameter is split. None if the device holds whole arrays.
+        numbers: ``momentum``, ``weight_decay`` and ``bias_decay``, which may be traced. None uses those of ``config``.
 
     Returns:
         A transformation whose ``update`` takes the keyword argument ``rates`` (``Rates``) besides gradients, state and
@@ -36,34 +41,40 @@ def make_optimizer(config: OptimizerConfig, tower_axis: str | None = None) -> op
         UsageError: the rule does not work on arrays that are split.
     """
     clip = () if config.clip_norm is None else (clip_by_global_norm(config.clip_norm, tower_axis),)
-    return optax.chain(*clip, *_rule(config, tower_axis))
+    return optax.chain(*clip, *_rule(config, tower_axis, _without_none(numbers or optimizer_numbers(config))))
 
 
-def _rule(config: OptimizerConfig, tower_axis: str | None) -> tuple[optax.GradientTransformation, ...]:
-    decays = (*_kernel_decays(config), optax.add_decayed_weights(config.bias_decay, mask=_mask(is_bias)))
-    velocity = optax.trace(config.momentum, config.nesterov)
-    match config.rule:
-        case "paper":
-            return *decays, _scale_by_rates(), velocity
-        case "optax_sgd":
-            return *decays, velocity, _scale_by_rates()
-        case "lars":
-            return scale_by_lars(config.lars_trust, partial(_decay, config), tower_axis), _scale_by_rates(), velocity
-    return (optax_rule(config, partial(_decay, config), tower_axis),)
+def _rule(config: OptimizerConfig, tower_axis: str | None, numbers: Any) -> tuple[optax.GradientTransformation, ...]:
+    decay = partial(_decay, config, numbers)
+    if config.rule.startswith(PREFIX):
+        return (optax_rule(config, numbers.momentum, decay, tower_axis),)
+    velocity = optax.trace(numbers.momentum, config.nesterov)
+    if config.rule == "lars":
+        return scale_by_lars(config.lars_trust, decay, tower_axis), _scale_by_rates(), velocity
+    decays = (*_kernel_decays(config, numbers), optax.add_decayed_weights(numbers.bias_decay, mask=_mask(is_bias)))
+    if config.rule == "optax_sgd":
+        return *decays, velocity, _scale_by_rates()
+    return *decays, _scale_by_rates(), velocity
 
 
-def _decay(config: OptimizerConfig, path: tuple[Any, ...]) -> float:
+def _without_none(numbers: Hyperparameters) -> Hyperparameters:
+    """``numbers`` with decays of 0 in place of None."""
+    missing = [name for name in ("weight_decay", "bias_decay") if getattr(numbers, name) is None]
+    return numbers.replace(**dict.fromkeys(missing, 0.0))
+
+
+def _decay(config: OptimizerConfig, numbers: Any, path: tuple[Any, ...]) -> Any:
     """The weight decay of the parameter at ``path``."""
     if is_bias(path):
-        return config.bias_decay
-    return dict(config.layer_decay).get(path[0].key, config.weight_decay)
+        return numbers.bias_decay
+    return dict(config.layer_decay).get(path[0].key, numbers.weight_decay)
 
 
-def _kernel_decays(config: OptimizerConfig) -> Iterator[optax.GradientTransformation]:
+def _kernel_decays(config: OptimizerConfig, numbers: Any) -> Iterator[optax.GradientTransformation]:
     """The weight decay of the kernels: of most of them, and of each layer that has its own."""
     layers = dict(config.layer_decay)
     others = _mask(lambda path: not is_bias(path) and path[0].key not in layers)
-    yield optax.add_decayed_weights(config.weight_decay, mask=others)
+    yield optax.add_decayed_weights(numbers.weight_decay, mask=others)
     for layer, decay in layers.items():
         mask = _mask(lambda path, layer=layer: not is_bias(path) and path[0].key == layer)  # type: ignore[misc]
         yield optax.add_decayed_weights(decay, mask=mask)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +17,13 @@ from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.hints import command
 from alexnet_jax.training.checkpoint_files import checkpoint_steps, remove_all
+from alexnet_jax.training.goodput import Start, next_start
 from alexnet_jax.training.lease import Lease
 from alexnet_jax.training.metrics_file import Row, append_row, keep_rows_until, read_rows
 from alexnet_jax.training.versions import describe_change, versions_in_use
 
-MAY_DIFFER = {"data.data_dir", "data.max_unreadable", "log_every", "checkpoint_every"}
-"""Fields that may change when a run is resumed, because they do not change its parameters."""
+MAY_DIFFER = {"data.data_dir", "data.max_unreadable", "log_every", "checkpoint_every", "keep_every", "on_nan"}
+"""Fields that may change when a run is resumed, because they do not change the steps taken so far."""
 
 _IN_IDENTITY = {"data.dataset", "data.train_examples"}
 """Fields that the identity of the data stands for, where it is known."""
@@ -31,8 +33,8 @@ _PATHS = {"data.dataset", "init"}
 
 _MOST_NAMED = 5
 
-Which = Literal["latest", "best"]
-"""The checkpoint to read: that of the latest step, or that with the smallest validation error."""
+Which = Literal["latest", "best"] | int
+"""The checkpoint to read: that of the latest step, that with the smallest validation error, or that of a step."""
 
 
 class RunDirectory:
@@ -46,21 +48,27 @@ class RunDirectory:
         unreadable: the training images that could not be read, each with a tab and the reason.
         metrics: the rows of metrics, one JSON object per line.
         versions: a JSON list of the versions of JAX and others, each entry with the first step that used them.
+        starts: a JSON list of the times at which processes began to work on the run (``Start``).
         checkpoints: the directory of the checkpoints (``Checkpoints``).
         curves: a plot of the metrics, drawn at the end of the run.
         filters: a picture of the kernels of conv1, drawn at the end of the run.
         outputs: the directory of the outputs of frozen layers (``keep_outputs``), which can be deleted.
         lease: held by the process that trains the run.
+        place: what a user calls the directory: ``root``, or the URL of the run of which it is a copy.
+        publish: brings the run at that URL up to date. Does nothing for a run of this machine.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, place: str | Path | None = None, publish: Callable[[], None] = lambda: None) -> None:
         self.root = root
+        self.place = place or root
+        self.publish = publish
         self.config = root / "config.json"
         self.classes = root / "classes.txt"
         self.data = root / "data.json"
         self.unreadable = root / "unreadable.txt"
         self.metrics = root / "metrics.jsonl"
         self.versions = root / "versions.json"
+        self.starts = root / "starts.json"
         self.checkpoints = root / "checkpoints"
         self.curves = root / "curves.png"
         self.filters = root / "filters.png"
@@ -72,7 +80,7 @@ class RunDirectory:
         """Whether the run has a checkpoint. Before the first, the run cannot be resumed."""
         return bool(checkpoint_steps(self.checkpoints))
 
-    def best_step(self, data: DataConfig) -> int | None:
+    def best_step(self, data: DataConfig, steps: Collection[int] | None = None) -> int | None:
         """The step with the smallest top-1 error on validation images, among those with a checkpoint.
 
         None without such a step, if the validation images are the test images, because the test error chooses nothing,
@@ -80,10 +88,11 @@ class RunDirectory:
 
         Args:
             data: the data of the run.
+            steps: the steps to choose from. None means those with a checkpoint in this directory.
         """
         if data.validation_split == data.test_split or data.fold_in_epoch is not None:
             return None
-        steps = set(checkpoint_steps(self.checkpoints))
+        steps = set(checkpoint_steps(self.checkpoints) if steps is None else steps)
         rows = [row for row in self.read_metrics() if row["split"] == "validation" and row["step"] in steps]
         return min(rows, key=lambda row: (row["top1_error"], -row["step"]))["step"] if rows else None
 
@@ -145,7 +154,7 @@ class RunDirectory:
         for directory in (self.outputs, self.root / "tensorboard", self.root / "wandb"):
             shutil.rmtree(directory, ignore_errors=True)
         pictures, data = (self.curves, self.filters), (self.unreadable, self.data, self.classes)
-        for file in (self.metrics, self.versions, *pictures, *data, self.config):
+        for file in (self.metrics, self.versions, self.starts, *pictures, *data, self.config):
             file.unlink(missing_ok=True)
 
     def claim(self, config: TrainConfig, class_names: tuple[str, ...], data: Identity | None = None) -> None:
@@ -240,18 +249,19 @@ class RunDirectory:
         self.lease.check()
         append_row(self.metrics, row)
 
-    def record_versions(self, step: int, devices: int) -> str | None:
+    def record_versions(self, step: int, devices: int, layout: str) -> str | None:
         """Records the versions of JAX and others, the processor and the devices of a run.
 
         Args:
             step: the number of steps after which the run starts or resumes.
             devices: the number of devices that it uses from there.
+            layout: the name of their layout.
 
         Returns:
             One line about changes since the last use of the run, or None.
         """
         entries = [entry for entry in self._read_versions() if entry["from_step"] <= step]
-        now = versions_in_use(devices)
+        now = versions_in_use(devices, layout)
         change = describe_change(entries[-1], now) if entries and step > 0 else None
         if step == 0:
             entries = [{"from_step": 0} | now]
@@ -259,6 +269,24 @@ class RunDirectory:
             entries = [*entries, {"from_step": step} | now]
         replace_file(self.versions, json.dumps(entries, indent=2) + "\n")
         return change
+
+    def record_start(self, now: float) -> None:
+        """Records that a process began to work on the run. Call it before ``keep_metrics_until``.
+
+        Args:
+            now: when it began, in seconds since 1970.
+        """
+        starts = self.read_starts()
+        starts.append(next_start(starts, self.read_metrics(), now))
+        replace_file(self.starts, json.dumps([asdict(start) for start in starts], indent=2) + "\n")
+
+    def read_starts(self) -> list[Start]:
+        """The starts of the run, or none if they cannot be read: no result depends on them."""
+        try:
+            entries = json.loads(self.starts.read_text(encoding="utf-8"))
+            return [Start(float(entry["time"]), float(entry["last_seen"])) for entry in entries]
+        except (OSError, ValueError, TypeError, KeyError):
+            return []
 
     def _read_versions(self) -> list[dict[str, Any]]:
         """The entries of versions.json, or none if it cannot be read: no result depends on it."""

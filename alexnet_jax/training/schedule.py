@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from alexnet_jax.config import ScheduleConfig, TrainConfig
+from alexnet_jax.training.hyperparameters import Hyperparameters, optimizer_numbers
 
 
 class Plateau(flax.struct.PyTreeNode):
@@ -75,21 +76,25 @@ def is_bias(path: tuple[Any, ...]) -> bool:
     return path[-1].key == "bias"
 
 
-def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) -> Rates:
+def learning_rates(
+    step: Int[Array, ""], plateau: Plateau, config: TrainConfig, numbers: Hyperparameters | None = None
+) -> Rates:
     """The learning rates of one step.
 
     Args:
         step: the number of steps taken before it.
         plateau: the state of the rule "plateau". The other rules ignore it.
         config: the run.
+        numbers: ``learning_rate`` and ``bias_learning_rate``, which may be traced. None uses those of ``config``.
 
     Raises:
         UsageError: ``config.data.train_examples`` is None, so that the number of steps in an epoch is not known, and
             the rates depend on it.
     """
-    schedule, optimizer = config.schedule, config.optimizer
+    schedule, initial = config.schedule, numbers or optimizer_numbers(config.optimizer)
+    assert initial.learning_rate is not None
+    assert initial.bias_learning_rate is not None
     factor = _warm_up(step, _factor(step, plateau, config), config)
-    bias_rate = optimizer.learning_rate if optimizer.bias_learning_rate is None else optimizer.bias_learning_rate
     layers = bias_layers = _layer_factors(step, config)
     if schedule.biases != "follow":
         bias_layers = {layer: (factor > 0).astype(jnp.float32) for layer, factor in layers.items()}
@@ -101,8 +106,8 @@ def learning_rates(step: Int[Array, ""], plateau: Plateau, config: TrainConfig) 
         case "steps":
             bias_factor = _step_factor(step, schedule.bias_epochs, schedule.bias_factor, config)
     return Rates(
-        kernel=optimizer.learning_rate * factor,
-        bias=bias_rate * bias_factor,
+        kernel=initial.learning_rate * factor,
+        bias=initial.bias_learning_rate * bias_factor,
         layers=layers,
         bias_layers=bias_layers,
     )

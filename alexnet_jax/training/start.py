@@ -8,13 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.config.serialize import config_from_json, config_to_json, differences
+from alexnet_jax.data.identity import Identity, describe_data_change
 from alexnet_jax.data.measure_statistics import training_statistics
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.data.unreadable import UnreadableImages
 from alexnet_jax.errors import UsageError
+from alexnet_jax.hosts.team import Team
 from alexnet_jax.preprocessing.statistics import torchvision_statistics
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
@@ -69,6 +73,33 @@ def fit_to_data(config: TrainConfig, data: DataSet, keep_classes: bool) -> Train
     )
 
 
+def check_same_run(config: TrainConfig, data: Identity, team: Team) -> None:
+    """Checks that all processes train the same run.
+
+    Args:
+        config: the run. Its data may be in another place in each process.
+        data: its data set.
+        team: the processes.
+
+    Raises:
+        UsageError: this process has another config, or other data, than the main one.
+    """
+    main_config = team.text_from_main("config", config_to_json(config))
+    main_data = team.text_from_main("data", data.to_json())
+    if team.is_main:
+        return
+    for name, there, here in differences(config_from_json(main_config), config):
+        if name not in ("data.dataset", "data.data_dir", "init"):
+            raise UsageError(
+                f"{name} is {here!r} and in process 0 {there!r}: start all processes with the same command"
+            )
+    change = describe_data_change(Identity.from_json(main_data), data)
+    if change is not None:
+        raise UsageError(
+            f"{config.data.dataset}: not the data of process 0: {change}; give all processes the same data"
+        )
+
+
 def run_keys(config: TrainConfig) -> tuple[PRNGKeyArray, PRNGKeyArray]:
     """The keys of a run: for the initial weights, and for its steps."""
     weights_key, steps_key = jax.random.split(jax.random.key(config.seed))
@@ -89,6 +120,7 @@ def restore_or_create(
     start_from_weights: StartFromWeights | None = None,
     unreadable: UnreadableImages | None = None,
     devices: int = 1,
+    layout: str = "single",
 ) -> TrainState:
     """The state of the latest readable checkpoint, or a new state.
 
@@ -104,6 +136,7 @@ def restore_or_create(
         start_from_weights: makes the first state of a run with ``config.init``.
         unreadable: collects the training images that cannot be read.
         devices: the number of devices that the run uses, which is recorded.
+        layout: the name of their layout, which is recorded.
 
     Raises:
         UsageError: a new run has ``config.init`` and no ``start_from_weights``.
@@ -123,10 +156,15 @@ def restore_or_create(
     for place in writer.set_aside_after(step):
         say(f"a damaged checkpoint is now {place}; it can be deleted")
     workdir.keep_metrics_until(step, say)
-    change = workdir.record_versions(step, devices)
+    change = workdir.record_versions(step, devices, layout)
     if change is not None:
         say(change)
     return state
+
+
+def empty_state(config: TrainConfig) -> TrainState:
+    """Zeros in the shapes of a state, for a process that gets its state from another."""
+    return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract_train_state(config))
 
 
 def _create(

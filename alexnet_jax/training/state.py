@@ -60,13 +60,19 @@ class TrainState(flax.struct.PyTreeNode):
         return self.replace(params=params, batch_stats=batch_stats, average=average)
 
 
-def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Statistics | None = None) -> TrainState:
+def create_train_state(
+    config: TrainConfig,
+    key: PRNGKeyArray,
+    statistics: Statistics | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> TrainState:
     """Creates the state before the first step.
 
     Args:
         config: the run.
         key: the random key of the initial weights (paper, section 5).
         statistics: the statistics of the data set. None uses the published mean colour and covariance of ImageNet.
+        optimizer: the optimizer of ``train_step``, if it is not that of ``config``.
 
     Returns:
         The state, with step 0 and velocities of zero. The average starts at the initial weights.
@@ -81,7 +87,7 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        opt_state=make_optimizer(config.optimizer).init(params),
+        opt_state=(optimizer or make_optimizer(config.optimizer)).init(params),
         plateau=Plateau.start(),
         statistics=published_statistics(model.channels) if statistics is None else statistics,
         average=None if config.optimizer.ema_decay is None else jax.tree.map(jnp.copy, params | batch_stats),
@@ -89,12 +95,12 @@ def create_train_state(config: TrainConfig, key: PRNGKeyArray, statistics: Stati
     )
 
 
-def abstract_train_state(config: TrainConfig) -> TrainState:
+def abstract_train_state(config: TrainConfig, optimizer: optax.GradientTransformation | None = None) -> TrainState:
     """The shapes and dtypes of a state of ``config``, as ``jax.ShapeDtypeStruct``. Restoring a checkpoint needs them.
 
     The mean is per pixel if ``config.augment.mean`` is "image", else per channel.
     """
-    state = jax.eval_shape(partial(create_train_state, config), jax.random.key(0))
+    state = jax.eval_shape(partial(create_train_state, config, optimizer=optimizer), jax.random.key(0))
     channels, size = config.model.channels, config.data.image_size
     mean = (size, size, channels) if config.augment.mean == "image" else (channels,)
     return state.replace(statistics=state.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))

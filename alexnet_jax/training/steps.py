@@ -1,38 +1,33 @@
-"""One step of training or evaluation, as pure functions to jit, map, scan and differentiate."""
+"""One step of training, as pure functions to jit, map, scan and differentiate. ``eval_steps.py`` has evaluation."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from alexnet_jax.batch import Batch, check_labels, images_and_labels, is_kept, kept_and_labels
 from alexnet_jax.config import TrainConfig
-from alexnet_jax.errors import UsageError, unknown_name
+from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
-from alexnet_jax.preprocessing.augment import (
-    both_center_crops,
-    check_stored_images,
-    preprocess,
-    random_flips,
-    ten_crops,
-    training_crops,
-)
+from alexnet_jax.preprocessing.augment import check_stored_images, random_flips, training_crops
 from alexnet_jax.training.accumulation import accumulate
+from alexnet_jax.training.eval_steps import first_layer_of
+from alexnet_jax.training.finite import tree_is_finite
+from alexnet_jax.training.hyperparameters import Hyperparameters, numbers_of
 from alexnet_jax.training.metrics import Metrics, summarize, uniform_cross_entropy
 from alexnet_jax.training.moving_average import update_average
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import learning_rates
 from alexnet_jax.training.state import TrainState
 
-Views = Literal["center", "ten-crop"]
-"""The crops that an image is classified from: the centre crop, or ten crops (paper, section 4.1)."""
+Loss = Callable[[Float[Array, "batch classes"], Int[Array, " batch"]], Float[Array, ""]]
+"""A function of float32 logits and int32 labels."""
 
 
 def loss_fn(
@@ -43,6 +38,8 @@ def loss_fn(
     *,
     config: TrainConfig,
     tower_axis: str | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    loss: Loss | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
     """The loss of a batch in training, with dropout and random crops.
 
@@ -57,35 +54,69 @@ def loss_fn(
         key: the run's random key. Crops, flips, colour noise and dropout depend on it and ``state.step``.
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+        hyperparameters: numbers that replace those of ``config``. They may be traced. None keeps all.
+        loss: a function of logits and labels that replaces the loss of ``config``, with a scalar as its result.
 
     Returns:
-        The loss in nats, and the metrics ``loss`` (nats, without label smoothing), ``top1_error`` and ``top5_error``
-        (fractions) and ``count``.
+        The loss in nats, and the metrics ``loss`` (nats, without label smoothing; the value of ``loss`` if it is
+        given), ``top1_error`` and ``top5_error`` (fractions) and ``count``.
+
+    Raises:
+        UsageError: ``hyperparameters`` has a field that is not used, or ``loss`` and label smoothing are both given.
     """
-    loss, (metrics, _) = _loss_and_batch_stats(params, state, batch, key, config=config, tower_axis=tower_axis)
-    return loss, metrics
+    value, (metrics, _) = _loss_and_batch_stats(
+        params, state, batch, key, config=config, tower_axis=tower_axis, hyperparameters=hyperparameters, loss=loss
+    )
+    return value, metrics
 
 
 def _loss_and_batch_stats(
-    params: PyTree, state: TrainState, batch: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None
+    params: PyTree,
+    state: TrainState,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: TrainConfig,
+    tower_axis: str | None,
+    hyperparameters: Hyperparameters | None,
+    loss: Loss | None,
 ) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
     """``loss_fn``, with the running statistics after the batch."""
     # so that XLA does not compute the gradients of frozen layers
     frozen = {name: lax.stop_gradient(params[name]) for name in config.optimizer.frozen}
     augment_key, dropout_key = jax.random.split(jax.random.fold_in(key, state.step))
-    inputs, labels = _training_inputs(batch, augment_key, state, config)
-    net = AlexNet(config.model, tower_axis, dtype=config.dtype, first_layer=_first_layer(batch, config))
+    numbers = numbers_of(config, hyperparameters, custom=() if loss is None else ("loss",))
+    inputs, labels = _training_inputs(batch, augment_key, state, config, numbers)
+    net = AlexNet(
+        config.model,
+        tower_axis,
+        dtype=config.dtype,
+        first_layer=first_layer_of(batch, config),
+        dropout_rate=numbers.dropout_rate,
+    )
     variables = {"params": params | frozen, "batch_stats": state.batch_stats}
     rngs, mutable = {"dropout": dropout_key}, ["batch_stats"]
     logits, changed = net.apply(variables, inputs, train=True, rngs=rngs, mutable=mutable)
     metrics, batch_stats = summarize(logits, labels), changed.get("batch_stats", {})
-    if config.label_smoothing == 0:
+    if loss is not None:
+        _check_no_label_smoothing(config)
+        metrics["loss"] = loss(logits, labels)
+    smoothing = numbers.label_smoothing
+    if smoothing is None:
         return metrics["loss"], (metrics, batch_stats)
     uniform = uniform_cross_entropy(logits, labels)
-    return (1 - config.label_smoothing) * metrics["loss"] + config.label_smoothing * uniform, (metrics, batch_stats)
+    return (1 - smoothing) * metrics["loss"] + smoothing * uniform, (metrics, batch_stats)
 
 
-def _training_inputs(batch: Batch, key: PRNGKeyArray, state: TrainState, config: TrainConfig) -> tuple[Array, Array]:
+def _check_no_label_smoothing(config: TrainConfig) -> None:
+    if config.label_smoothing > 0:
+        remedy = "a loss that is not the config's smooths no labels, use 0"
+        raise UsageError(f"label_smoothing is {config.label_smoothing}: {remedy}")
+
+
+def _training_inputs(
+    batch: Batch, key: PRNGKeyArray, state: TrainState, config: TrainConfig, numbers: Hyperparameters
+) -> tuple[Array, Array]:
     """Random crops or, of kept outputs, those of the images or of their reflections; and the labels."""
     if is_kept(batch):
         views, labels = kept_and_labels(batch)
@@ -96,45 +127,9 @@ def _training_inputs(batch: Batch, key: PRNGKeyArray, state: TrainState, config:
     check_stored_images(stored, state.statistics, config)
     check_labels(labels, len(stored))
     size, is_noisy = config.model.image_size, _is_noisy(state, config)
-    return training_crops(stored, key, state.statistics, config.augment, size, is_noisy), labels
-
-
-def _first_layer(batch: Batch, config: TrainConfig) -> str | None:
-    """The layer that reads the images or kept outputs of ``batch``. None for the first layer of the net."""
-    return config.first_trained_layer if is_kept(batch) else None
-
-
-def kept_outputs(
-    state: TrainState, images: Array, *, config: TrainConfig, training: bool, tower_axis: str | None = None
-) -> Float[Array, "batch views *size channels"]:
-    """The outputs of ``config.kept_layer``, which a batch can hold in place of images.
-
-    Args:
-        state: provides the parameters of the frozen layers and the statistics.
-        images: stored images, uint8 (batch, height, width, channels).
-        config: the run.
-        training: whether the images are flipped in training: those of the reflections are then a second view.
-        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-
-    Returns:
-        The outputs, float32, of the centre crop and, if ``training`` flips, of its reflection.
-
-    Raises:
-        UsageError: ``images`` have another shape or dtype.
-    """
-    check_stored_images(images, state.statistics, config)
-    augment = replace(config.augment, horizontal_flip=config.augment.horizontal_flip and training)
-    net = AlexNet(config.model, tower_axis, dtype=config.dtype, last_layer=config.kept_layer)
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-
-    def outputs_of(crops: Array) -> Array:
-        outputs: Array = net.apply(variables, crops, train=False)  # type: ignore[assignment]
-        if tower_axis is not None:
-            outputs = lax.all_gather(outputs, tower_axis, axis=outputs.ndim - 1, tiled=True)
-        return outputs.astype(jnp.float32)
-
-    views = both_center_crops(images, state.statistics, augment, config.model.image_size)
-    return jnp.moveaxis(lax.map(outputs_of, views), 0, 1)
+    return training_crops(
+        stored, key, state.statistics, config.augment, size, is_noisy, numbers.pca_colour_noise
+    ), labels
 
 
 def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
@@ -144,7 +139,15 @@ def _is_noisy(state: TrainState, config: TrainConfig) -> Bool[Array, ""] | bool:
 
 
 def train_step(
-    state: TrainState, batch: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None = None
+    state: TrainState,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: TrainConfig,
+    tower_axis: str | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    loss: Loss | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of stochastic gradient descent (paper, section 5).
 
@@ -154,36 +157,146 @@ def train_step(
         key: the run's random key, the same for every step.
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+        hyperparameters: numbers that replace those of ``config``. They may be traced. None keeps all.
+        optimizer: replaces the optimizer of ``config``, with its rates, momentum and decay. ``create_train_state``
+            makes its state.
+        loss: a function of logits and labels that replaces the loss of ``config``, with a scalar as its result.
 
     Returns:
-        The state after the step, and the metrics of the batch before the update: ``loss`` (nats), ``top1_error`` and
-        ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``.
+        The state after the step, and the metrics of the batch before the update: ``loss`` (nats, or the value of
+        ``loss``), ``top1_error`` and ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``, which
+        an ``optimizer`` does not tell. If ``config.on_nan`` is "skip", also ``skipped``, which is 1 if the batch was
+        left out, else 0.
+
+    Raises:
+        UsageError: ``hyperparameters`` has a field that the step does not use, or ``loss`` is given and ``config``
+            smooths labels.
+    """
+    found = gradients_step(
+        state, batch, key, config=config, tower_axis=tower_axis, hyperparameters=hyperparameters, loss=loss
+    )
+    return update_step(
+        state, *found, config=config, tower_axis=tower_axis, hyperparameters=hyperparameters, optimizer=optimizer
+    )
+
+
+def gradients_step(
+    state: TrainState,
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: TrainConfig,
+    tower_axis: str | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    loss: Loss | None = None,
+) -> tuple[PyTree, Metrics, PyTree]:
+    """The first part of ``train_step``.
+
+    Args:
+        state: as in ``train_step``.
+        batch: as in ``train_step``.
+        key: as in ``train_step``.
+        config: as in ``train_step``.
+        tower_axis: as in ``train_step``.
+        hyperparameters: as in ``train_step``.
+        loss: as in ``train_step``.
+
+    Returns:
+        The gradients of the loss with respect to the parameters, the metrics of ``loss_fn``, and the running
+        statistics of batch normalisation after the batch.
     """
 
     def gradients_of(batch: Batch, key: PRNGKeyArray) -> tuple[PyTree, tuple[Metrics, PyTree]]:
         def local_loss(params: PyTree) -> tuple[Float[Array, ""], tuple[Metrics, PyTree]]:
-            loss, others = _loss_and_batch_stats(params, state, batch, key, config=config, tower_axis=tower_axis)
+            value, others = _loss_and_batch_stats(
+                params,
+                state,
+                batch,
+                key,
+                config=config,
+                tower_axis=tower_axis,
+                hyperparameters=hyperparameters,
+                loss=loss,
+            )
             # The transpose of a gather sums the gradients of the losses of all devices.
-            return loss if tower_axis is None else loss / lax.axis_size(tower_axis), others
+            return value if tower_axis is None else value / lax.axis_size(tower_axis), others
 
         return jax.grad(local_loss, has_aux=True)(state.params)
 
     gradients, (metrics, batch_stats) = accumulate(gradients_of, batch, key, config.micro_batches)
-    rates = learning_rates(state.step, state.plateau, config)
-    optimizer = make_optimizer(config.optimizer, tower_axis)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params, rates=rates)
+    return gradients, metrics, batch_stats
+
+
+def update_step(
+    state: TrainState,
+    gradients: PyTree,
+    metrics: Metrics,
+    batch_stats: PyTree,
+    *,
+    config: TrainConfig,
+    tower_axis: str | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> tuple[TrainState, Metrics]:
+    """The second part of ``train_step``.
+
+    Args:
+        state: as in ``train_step``.
+        gradients: the gradients of ``gradients_step``.
+        metrics: its metrics.
+        batch_stats: its running statistics.
+        config: as in ``train_step``.
+        tower_axis: as in ``train_step``.
+        hyperparameters: as in ``train_step``.
+        optimizer: as in ``train_step``.
+
+    Returns:
+        The results of ``train_step``.
+    """
+    numbers = numbers_of(config, hyperparameters, custom=() if optimizer is None else ("optimizer",))
+    if optimizer is None:
+        rates = learning_rates(state.step, state.plateau, config, numbers)
+        rule = make_optimizer(config.optimizer, tower_axis, numbers)
+        updates, opt_state = rule.update(gradients, state.opt_state, state.params, rates=rates)
+        metrics = metrics | {"learning_rate": rates.kernel}
+    else:
+        updates, opt_state = _updates_of(optimizer, gradients, state, metrics, config)
     params = optax.apply_updates(state.params, updates)
     average, decay = state.average, config.optimizer.ema_decay
     if decay is not None:
         average = update_average(average, params | batch_stats, state.step + 1, decay)
-    state = state.replace(
-        step=state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state, average=average
-    )
-    return state, metrics | {"learning_rate": rates.kernel}
+    before = state
+    state = before.replace(params=params, batch_stats=batch_stats, opt_state=opt_state, average=average)
+    if config.on_nan == "skip":
+        # not of the new state, so that XLA can update the arrays in place
+        is_kept = tree_is_finite((metrics["loss"], gradients, batch_stats), tower_axis)
+        state = jax.tree.map(partial(jnp.where, is_kept), state, before)
+        metrics = metrics | {"skipped": 1 - is_kept.astype(jnp.float32)}
+    return state.replace(step=before.step + 1), metrics
+
+
+def _updates_of(
+    optimizer: optax.GradientTransformation, gradients: PyTree, state: TrainState, metrics: Metrics, config: TrainConfig
+) -> tuple[PyTree, optax.OptState]:
+    """The updates of an optimizer that is not the config's, and its new state. Frozen layers stay as they are."""
+    with_value = optax.with_extra_args_support(optimizer)  # optax.contrib.reduce_on_plateau reads it
+    with jax.numpy_dtype_promotion("standard"):  # which parts of optax need
+        updates, opt_state = with_value.update(gradients, state.opt_state, state.params, value=metrics["loss"])
+    return updates | {
+        layer: jax.tree.map(jnp.zeros_like, updates[layer]) for layer in config.optimizer.frozen
+    }, opt_state
 
 
 def train_steps(
-    state: TrainState, batches: Batch, key: PRNGKeyArray, *, config: TrainConfig, tower_axis: str | None = None
+    state: TrainState,
+    batches: Batch,
+    key: PRNGKeyArray,
+    *,
+    config: TrainConfig,
+    tower_axis: str | None = None,
+    hyperparameters: Hyperparameters | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    loss: Loss | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, " steps"]]]:
     """Several steps in one ``lax.scan``.
 
@@ -193,116 +306,20 @@ def train_steps(
         key: the run's random key.
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
+        hyperparameters: as in ``train_step``.
+        optimizer: as in ``train_step``.
+        loss: as in ``train_step``.
 
     Returns:
         The state after the last step, and the metrics of ``train_step``, each with an axis of steps.
     """
-    return lax.scan(partial(train_step, key=key, config=config, tower_axis=tower_axis), state, batches)
-
-
-def logits_step(
-    state: TrainState, images: Array, *, config: TrainConfig, tower_axis: str | None = None
-) -> Float[Array, "batch classes"]:
-    """The logits of the centre crops.
-
-    Args:
-        state: provides the parameters and the statistics.
-        images: stored images, uint8 (batch, height, width, channels).
-        config: the run.
-        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-    """
-    crops = preprocess(images, state.statistics, config)
-    return _test_logits(state, crops, config, tower_axis)
-
-
-def _test_logits(
-    state: TrainState, inputs: Array, config: TrainConfig, tower_axis: str | None, first_layer: str | None = None
-) -> Array:
-    net = AlexNet(config.model, tower_axis, dtype=config.dtype, first_layer=first_layer)
-    return net.apply(state.inference_variables, inputs, train=False)  # type: ignore[return-value]
-
-
-def predict_step(
-    state: TrainState,
-    images: Array,
-    *,
-    config: TrainConfig,
-    views: Views = "center",
-    tower_axis: str | None = None,
-) -> Float[Array, "batch classes"]:
-    """The log-probabilities of the classes.
-
-    Args:
-        state: provides the parameters and the statistics.
-        images: stored images, uint8 (batch, height, width, channels).
-        config: the run.
-        views: ``center`` for the centre crop, or ``ten-crop`` for the mean of the probabilities of ten crops (paper,
-            section 4.1).
-        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-
-    Returns:
-        float32 (batch, classes), in nats.
-
-    Raises:
-        UsageError: ``images`` have another shape or dtype, or ``views`` has another value.
-    """
-    check_stored_images(images, state.statistics, config)
-    if views not in get_args(Views):
-        raise unknown_name("views", views, get_args(Views))
-    if views == "center":
-        return jax.nn.log_softmax(logits_step(state, images, config=config, tower_axis=tower_axis))
-
-    def log_probabilities(crops: Array) -> Array:
-        return jax.nn.log_softmax(_test_logits(state, crops, config, tower_axis))
-
-    crops = ten_crops(images, state.statistics, config.augment, config.model.image_size)
-    return jax.nn.logsumexp(lax.map(log_probabilities, crops), axis=0) - jnp.log(crops.shape[0])
-
-
-def eval_step(
-    state: TrainState,
-    batch: Batch,
-    *,
-    config: TrainConfig,
-    views: Views = "center",
-    tower_axis: str | None = None,
-) -> Metrics:
-    """The errors on a batch, without dropout and with the running statistics of batch normalisation.
-
-    Args:
-        state: provides the parameters and the statistics.
-        batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
-            Examples with the label -1 do not count.
-        config: the run.
-        views: as in ``predict_step``.
-        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-
-    Returns:
-        ``loss`` (nats), ``top1_error`` and ``top5_error`` (fractions), and the ``count`` of examples.
-
-    Raises:
-        UsageError: the images or labels have another shape or dtype, or ``views`` has another value.
-    """
-    if is_kept(batch):
-        if views != "center":
-            raise UsageError(f"views is {views!r}: use 'center' for a batch of kept outputs, or a batch of images")
-        kept, labels = kept_and_labels(batch)
-        logits = _test_logits(state, kept[:, 0], config, tower_axis, _first_layer(batch, config))
-        scores = jax.nn.log_softmax(logits)
-    else:
-        images, labels = images_and_labels(batch)
-        scores = predict_step(state, images, config=config, views=views, tower_axis=tower_axis)
-    check_labels(labels, len(scores))
-    return summarize(scores, labels)
-
-
-def all_finite(state: TrainState, *, config: TrainConfig, tower_axis: str | None = None) -> Bool[Array, ""]:
-    """Whether a state holds only finite numbers, apart from ``plateau``, whose best error starts as infinity.
-
-    Args:
-        state: the state.
-        config: the run. It makes no difference.
-        tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
-    """
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.replace(plateau=None))]).all()
-    return finite if tower_axis is None else lax.pmin(finite.astype(jnp.int32), tower_axis) == 1
+    step = partial(
+        train_step,
+        key=key,
+        config=config,
+        tower_axis=tower_axis,
+        hyperparameters=hyperparameters,
+        optimizer=optimizer,
+        loss=loss,
+    )
+    return lax.scan(step, state, batches)

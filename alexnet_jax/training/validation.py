@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.console.progress import Display
 from alexnet_jax.data.source import DataSet, Source
 from alexnet_jax.errors import NotFiniteError
+from alexnet_jax.hosts.team import Team
 from alexnet_jax.signals import StopRequest
 from alexnet_jax.training.dispatch import observes_after, validates_after
 from alexnet_jax.training.divergence import diverged
 from alexnet_jax.training.evaluation import evaluate
 from alexnet_jax.training.hooks import Pace
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.metrics_log import MetricsLog
-from alexnet_jax.training.parallel import Layout
 from alexnet_jax.training.schedule import learning_rates, observe_error
 from alexnet_jax.training.state import TrainState
 
@@ -30,6 +34,7 @@ class Validation:
         log: gets a row for each split.
         display: shows the progress.
         stop: ends an evaluation between two batches.
+        team: the processes that evaluate together.
     """
 
     config: TrainConfig
@@ -38,6 +43,7 @@ class Validation:
     log: MetricsLog
     display: Display
     stop: StopRequest
+    team: Team
 
     def after(self, state: TrainState, step: int) -> TrainState:
         """Evaluates on the validation images, if there are any that the run has not trained on, and on the test images.
@@ -59,14 +65,17 @@ class Validation:
         validation = self.data.validation if validates_after(self.config, step) else None
         observes = observes_after(self.config, step)
         plateau = state.plateau
-        if validation is not None and (observes or not self.log.has_evaluation(step, "validation")):
+        if validation is not None and (observes or not self._is_done(step, "validation")):
             error = self._evaluate(validation, "validation", state, step)
             plateau = observe_error(plateau, error, self.config.schedule) if observes else plateau
-        if not self.log.has_evaluation(step, "test"):
+        if not self._is_done(step, "test"):
             self._evaluate(self.data.test, "test", state, step)
         if observes and int(plateau.drops) > int(state.plateau.drops):
             self.display.say(f"step {step}: the validation error stopped improving, the learning rate drops")
         return state.replace(plateau=plateau)
+
+    def _is_done(self, step: int, split: str) -> bool:
+        return bool(self.team.from_main(np.array(self.log.has_evaluation(step, split))))
 
     def _evaluate(self, source: Source, split: str, state: TrainState, step: int) -> float:
         pace = Pace()
@@ -78,7 +87,8 @@ class Validation:
             self.stop.check()
 
         try:
-            metrics = evaluate(state, self.layout, source, on_batch=show)
+            watch = partial(self.team.watch, activity="evaluates")
+            metrics = evaluate(state, self.layout, source, on_batch=show, watch=watch)
         except NotFiniteError as error:
             raise diverged(
                 f"the loss on {split} images is not a finite number after step {step:,}", self.config

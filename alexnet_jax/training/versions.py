@@ -10,20 +10,21 @@ from alexnet_jax.runtime import cpu_threads, processor
 PACKAGES = ("jax", "jaxlib", "flax", "numpy")
 
 Versions = dict[str, str]
-"""Version numbers by name: those of ``PACKAGES``, and of Python; ``processor``, ``devices``, their number, and on a CPU
-``cpu_threads``."""
+"""Version numbers by name: those of ``PACKAGES``, and of Python; ``processor``, ``devices``, their number, ``layout``,
+and on a CPU ``cpu_threads``."""
 
 
-def versions_in_use(devices: int) -> Versions:
+def versions_in_use(devices: int, layout: str) -> Versions:
     """The versions in this process, its processor or accelerator, and the number of threads of a CPU.
 
     Args:
         devices: the number of devices that the run uses.
+        layout: the name of its layout.
     """
     import jax  # the help of the command reads this module without it
 
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    versions["devices"] = str(devices)
+    versions |= {"devices": str(devices), "layout": layout}
     device = jax.devices()[0]
     if device.platform != "cpu":
         return versions | {"processor": device.device_kind}

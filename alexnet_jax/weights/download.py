@@ -5,24 +5,18 @@ pooch and fsspec neither resume a file nor lock it, so this module does both, wi
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
-from filelock import FileLock, Timeout
 
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
+from alexnet_jax.transfers import Report, only_process, transfer_bar
 from alexnet_jax.weights.catalogue import RemoteFile
-
-Report = Callable[[int, int | None], None]
-"""Called with the bytes so far and the bytes of the whole file, if they are known."""
 
 _CHUNK_BYTES = 2**16
 """A broken connection loses the chunk that it breaks in."""
@@ -77,7 +71,8 @@ def fetch(file: RemoteFile, folder: Path, progress: bool = True) -> Path:
     try:
         if not target.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with _only_process(target, progress):
+            waiting = f"waiting for another process, which downloads {target.name}" if progress else None
+            with only_process(target.with_name(f".{target.name}.lock"), waiting):
                 if not target.exists():
                     _download(file, target, progress)
                     return target
@@ -91,27 +86,12 @@ def fetch(file: RemoteFile, folder: Path, progress: bool = True) -> Path:
     return target
 
 
-@contextlib.contextmanager
-def _only_process(target: Path, progress: bool) -> Iterator[None]:
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if progress:
-            print(f"waiting for another process, which downloads {target.name}", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _download(file: RemoteFile, target: Path, progress: bool) -> None:
     part = target.with_name(f".{target.name}.part")
     if not file.digest:  # without a checksum, nothing shows that the old part belongs to the same file
         part.unlink(missing_ok=True)
     has_old_part = _size(part) > 0
-    with _progress_bar(file, progress) as report:
+    with transfer_bar(file.name, f"downloading {file.url}", progress) as report:
         _try_until_complete(file, target, part, report)
     if not _has_checksum(file, part):
         part.unlink()
@@ -210,23 +190,3 @@ def _has_checksum(file: RemoteFile, path: Path) -> bool:
 
 def _checksum_problem(file: RemoteFile) -> str:
     return f"its {file.algorithm.upper()} is not {file.digest}, so it is damaged or another file"
-
-
-@contextlib.contextmanager
-def _progress_bar(file: RemoteFile, progress: bool) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    if progress and not console.is_terminal:
-        print(f"downloading {file.url}", file=sys.stderr)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not progress or not console.is_terminal) as bar:
-        task = bar.add_task(file.name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

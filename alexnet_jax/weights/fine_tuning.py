@@ -21,7 +21,7 @@ from alexnet_jax.weights.weights import Weights
 _NORMALISATION = ("augment.mean", "augment.divide_by_stddev", "augment.pixel_scale")
 
 
-_HEAD = ("model.dense", "model.dropout.", "model.head_", "model.image_size", "model.classes")
+_HEAD = ("model.pool_before_dense", "model.dense", "model.dropout.", "model.head_", "model.image_size", "model.classes")
 """The fields of a net that concern its dense layers."""
 
 
@@ -52,11 +52,16 @@ def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
         spatial_response_norm=model.spatial_response_norm,
         batch_norm=model.batch_norm,
         max_pool=model.max_pool,
-        average_pool=model.average_pool,
+        average_pool=model.average_pool if _pools(model) else own.average_pool,
     )
     if augment.mean == "image":
         data = replace(data, image_size=source.data.image_size)
     return replace(config, model=model, data=data, augment=augment)
+
+
+def _pools(model: ModelConfig) -> bool:
+    """Whether the convolutions of ``model`` use its average pooling."""
+    return any("average_pool" in conv.then for conv in model.convs)
 
 
 def _towers(source: ModelConfig, wanted: int) -> int:
@@ -95,7 +100,11 @@ def start_from(
 
 def _has_new_head(weights: Weights, config: TrainConfig) -> bool:
     """Whether all dense layers are new: ``weights`` has none, or others."""
-    return bool(weights.missing_layers) or weights.config.model.dense != config.model.dense
+    theirs, ours = weights.config.model, config.model
+    return bool(weights.missing_layers) or (theirs.pool_before_dense, theirs.dense) != (
+        ours.pool_before_dense,
+        ours.dense,
+    )
 
 
 def start_from_file(config: TrainConfig, key: PRNGKeyArray, say: Callable[[str], None]) -> TrainState:
@@ -118,7 +127,7 @@ def _check_same_net(weights: Weights, config: TrainConfig, has_new_head: bool) -
     theirs = replace(weights.config, model=replace(weights.config.model, classes=config.model.classes))
     for old, new in ((theirs.model, config.model), (theirs.augment, config.augment)):
         for name, before, after in differences(old, new, old.section):
-            if has_new_head and (name.startswith(_HEAD) or _same_in_towers(name, before, after, weights)):
+            if has_new_head and (_is_of_head(name, weights) or _same_in_towers(name, before, after, weights)):
                 continue
             if old.section == "model." or name in _NORMALISATION:
                 raise UsageError(f"{name} is {after!r}: use {before!r}, as {config.init} has it")
@@ -127,6 +136,10 @@ def _check_same_net(weights: Weights, config: TrainConfig, has_new_head: bool) -
         raise UsageError(
             f"data.image_size is {config.data.image_size}: use {size}, the size of {config.init}'s mean image"
         )
+
+
+def _is_of_head(name: str, weights: Weights) -> bool:
+    return name.startswith(_HEAD) or (name.startswith("model.average_pool.") and not _pools(weights.config.model))
 
 
 def _same_in_towers(name: str, before: Any, after: Any, weights: Weights) -> bool:

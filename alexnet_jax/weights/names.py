@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from alexnet_jax.errors import UsageError, unknown_name
+from alexnet_jax.files import cache_directory
 from alexnet_jax.weights.catalogue import CATALOGUE, RemoteFile
 from alexnet_jax.weights.shipped import TORCHVISION_FEATURES
 
@@ -22,7 +23,6 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel", ".onnx")
 """Of the files that can be read."""
 
 _HUB = "hf:"  # a Path keeps one of the two slashes
-_HUB_FILE = "model.safetensors"
 _HUB_NAME = re.compile(r"hf:/+([\w-][\w.-]*/[\w-][\w.-]*)(?:/((?:[\w-][\w.-]*/)*[\w-][\w.-]*))?", re.ASCII)
 
 
@@ -57,11 +57,6 @@ def find_weights(net: str | Path, progress: bool = True) -> Path:
     return _fetch(replace(file, place=_mirror() or file.place), cache_directory(), progress)
 
 
-def cache_directory() -> Path:
-    """Where downloaded files are kept: ``alexnet_jax`` in ``XDG_CACHE_HOME``, which is ``~/.cache`` by default."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alexnet_jax"
-
-
 def _mirror() -> str | None:
     return os.environ.get("ALEXNET_JAX_MIRROR") or None
 
@@ -78,13 +73,13 @@ def _from_hub(name: str, progress: bool) -> Path:
     if match is None:
         raise UsageError(f"{name}: is not the name of a file on the Hugging Face Hub; use hf://OWNER/REPO/FILE")
     repository, file = match.groups()
-    file = file or _HUB_FILE
-    if Path(file).suffix not in SUFFIXES:
+    if file and Path(file).suffix not in SUFFIXES:
         raise UsageError(f"{name}: names no file of weights, which ends in {', '.join(SUFFIXES)}")
+    from alexnet_jax.weights.hub import USUAL_FILE, fetch_from_hub
+
     mirror = _mirror()
     if mirror is None:
-        from alexnet_jax.weights.hub import fetch_from_hub
-
         return fetch_from_hub(repository, file, progress)
+    file = file or USUAL_FILE
     folder = cache_directory() / "hub" / repository.replace("/", "--") / Path(file).parent
     return _fetch(RemoteFile(Path(file).name, mirror), folder, progress)

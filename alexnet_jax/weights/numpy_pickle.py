@@ -14,6 +14,7 @@ from alexnet_jax.weights.restricted_pickle import read_pickle
 
 _DTYPE_ARGUMENTS = 3
 _STATE_ITEMS = 5
+_SUPPORTED = "dicts of arrays of float32"
 
 
 class _Dtype:
@@ -66,12 +67,15 @@ def read_numpy_pickle(path: Path) -> dict[str, Any]:
         content = path.read_bytes()
     except OSError as error:
         raise AlexNetError(f"{path}: cannot be read ({first_line(error)})") from error
-    return _arrays(read_pickle(io.BytesIO(content), _KNOWN, persistent=lambda _: None), path)
+    try:
+        return _arrays(read_pickle(io.BytesIO(content), _KNOWN, lambda _: None, "pickle", f"pickle only {_SUPPORTED}"))
+    except AlexNetError as error:
+        raise AlexNetError(f"{path}: {error}") from error
 
 
-def _arrays(value: Any, path: Path) -> Any:
+def _arrays(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _arrays(part, path) for name, part in value.items()}
+        return {name: _arrays(part) for name, part in value.items()}
     if isinstance(value, _Array) and value.value is not None:
         return value.value
-    raise AlexNetError(f"{path}: holds more than dicts of arrays of float32")
+    raise AlexNetError(f"holds other values than arrays; pickle only {_SUPPORTED}")

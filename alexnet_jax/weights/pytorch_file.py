@@ -159,7 +159,9 @@ def _unpickle(stream: BinaryIO) -> tuple[Any, dict[str, _Storage]]:
             raise AlexNetError(_DAMAGED)
         return storage
 
-    return read_pickle(stream, _KNOWN, persistent), storages
+    return read_pickle(
+        stream, _KNOWN, persistent, "torch.save", "save only tensors, the model's state_dict()"
+    ), storages
 
 
 def _tensor(

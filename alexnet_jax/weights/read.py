@@ -6,11 +6,13 @@ import difflib
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
-from alexnet_jax.config import ModelConfig
+from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.errors import AlexNetError, UsageError, require_package, unknown_name
+from alexnet_jax.stores.fetch import fetch, local
+from alexnet_jax.stores.store import url_of
 from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.checkpoint_files import checkpoint_steps
 from alexnet_jax.training.run_directory import RunDirectory, Which
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
@@ -20,21 +22,23 @@ from alexnet_jax.weights.safetensors import read_safetensors_weights
 from alexnet_jax.weights.torchvision import read_torch_weights
 from alexnet_jax.weights.weights import Weights
 
+_CHOICES = ("latest", "best")
+
 
 def load_run(path: str | Path, checkpoint: Which = "latest") -> Weights:
     """Reads the trained net of a run directory, or of a weights file as ``load_weights`` does.
 
     Args:
-        path: the directory that ``alexnet train`` wrote to.
-        checkpoint: ``latest``, or ``best`` for the checkpoint with the smallest validation error. Without validation
-            images no checkpoint is the best, and the latest is read with a warning.
+        path: the directory that ``alexnet train`` wrote to, or its URL on an object store.
+        checkpoint: ``latest``, the number of a step, or ``best`` for the checkpoint with the smallest validation error.
+            Without validation images no checkpoint is the best, and the latest is read with a warning.
 
     Returns:
         The net's config, parameters, statistics and class names.
 
     Raises:
         AlexNetError: the run does not exist, or has no checkpoint that can be read.
-        UsageError: ``path`` is a file that fits several nets or none.
+        UsageError: ``path`` is a file that fits several nets or none, or the step has no checkpoint.
     """
     return read_weights(Path(path), checkpoint=checkpoint, warn=_warn)
 
@@ -46,7 +50,7 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
         path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``), a
             ``.caffemodel`` file, or an ``.onnx`` file of a net of Caffe, as in the ONNX model zoo. Or a name of trained
             weights as for ``pretrained``, with or without the prefix ``pretrained:``; a file or directory of that name
-            comes before a name without the prefix.
+            comes before a name without the prefix. Or the URL of such a file on an object store.
         variant: the name of the net, for files whose shapes fit several nets or none.
         mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` and ``.onnx`` files. None means Caffe's
             usual channel means.
@@ -76,7 +80,7 @@ def read_weights(
     """Reads a trained net from a run directory or a weights file, or by its name.
 
     Args:
-        path: a run directory, or a file or name as for ``load_weights``.
+        path: a run directory, or a file or name as for ``load_weights``, or the URL of a run or a file.
         variant: as for ``load_weights``.
         mean: as for ``load_weights``.
         checkpoint: which checkpoint of a run directory to read.
@@ -87,11 +91,19 @@ def read_weights(
         AlexNetError: the weights cannot be read or downloaded.
         UsageError: the file fits several nets or none, or an argument does not fit the file.
     """
+    url = url_of(path)
+    if url is not None:
+        place = local_net(path, checkpoint, progress)
+        try:
+            return read_weights(place, variant, mean, checkpoint, warn)
+        except AlexNetError as error:
+            raise type(error)(str(error).replace(str(place), url)) from error
     path = find_weights(path, progress)
+    mean = None if mean is None else local(mean, progress)
     if mean is not None and path.suffix not in (".caffemodel", ".onnx"):
         raise UsageError(f"--mean is {mean}: only .caffemodel and .onnx files take a mean image")
-    if checkpoint not in get_args(Which):
-        raise unknown_name("checkpoint", checkpoint, get_args(Which))
+    if isinstance(checkpoint, str) and checkpoint not in _CHOICES:
+        raise unknown_name("checkpoint", checkpoint, _CHOICES)
     if path.is_dir():
         return _read_run(path, checkpoint, warn)
     if not path.exists():
@@ -109,6 +121,27 @@ def read_weights(
     except AlexNetError as error:
         names = tuple(file.name for file in (path, mean) if file is not None)
         raise type(error)(str(error) if str(error).startswith(names) else f"{path}: {error}") from error
+
+
+def local_net(net: Path, checkpoint: Which = "latest", progress: bool = True) -> Path:
+    """``net``, or for the URL of a run or a file of weights a copy in the user's cache, as ``fetch`` makes it.
+
+    Args:
+        net: as ``path`` for ``read_weights``.
+        checkpoint: the checkpoint of a run to copy.
+        progress: whether to report the copying on standard error.
+
+    Raises:
+        AlexNetError: the run or the file does not exist, or the store cannot be read.
+    """
+    url = url_of(net)
+    if url is None:
+        return net
+    if net.suffix in SUFFIXES:
+        return fetch(url, progress=progress)
+    from alexnet_jax.training.stored_run import fetch_run
+
+    return fetch_run(url, checkpoint, progress)
 
 
 def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weights:
@@ -131,13 +164,28 @@ def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weig
 def _read_run(root: Path, checkpoint: Which, warn: Callable[[str], None]) -> Weights:
     run = RunDirectory(root)
     config = run.read_config()
-    best = run.best_step(config.data) if checkpoint == "best" else None
-    if checkpoint == "best" and best is None:
-        warn(f"{root}: has no errors of validation images to choose the best checkpoint by; reading the latest")
-    state = Checkpoints(run.checkpoints, warn).restore(abstract_train_state(config), first=best)
+    first = _step(run, config, checkpoint, warn)
+    state = Checkpoints(run.checkpoints, warn).restore(abstract_train_state(config), first)
     if state is None:
         raise AlexNetError(f"{root}: has no checkpoint yet; train for longer")
     variables = state.inference_variables
     return Weights(
         config, statistics=state.statistics, class_names=run.read_classes(), step=int(state.step), **variables
     )
+
+
+def _step(run: RunDirectory, config: TrainConfig, checkpoint: Which, warn: Callable[[str], None]) -> int | None:
+    """The step of the checkpoint to read, or None for the latest."""
+    if checkpoint == "latest":
+        return None
+    if checkpoint == "best":
+        best = run.best_step(config.data)
+        if best is None:
+            warn(f"{run.root}: has no errors of validation images to choose the best checkpoint by; reading the latest")
+        return best
+    steps = checkpoint_steps(run.checkpoints)
+    if checkpoint not in steps:
+        raise UsageError(
+            f"--checkpoint is {checkpoint}: {run.root} has the checkpoints of steps {', '.join(map(str, steps))}"
+        )
+    return checkpoint

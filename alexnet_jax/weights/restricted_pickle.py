@@ -1,8 +1,8 @@
 """A restricted unpickler for files from untrusted sources. It imports and calls nothing that a file names.
 
 Python's unpickler can call any function, allocate any length and hash any key. This one supports only the opcodes that
-``torch.save`` writes (of protocols 2 to 5, see the standard library's ``pickletools``), and the caller lists the
-globals that a pickle may name.
+``torch.save`` writes (of protocols 2 to 5, see the standard library's ``pickletools``), which pickles of NumPy arrays
+need too, and the caller lists the globals that a pickle may name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Stateful(Protocol):
         """Takes the state. A wrong one raises ValueError, TypeError, IndexError or KeyError."""
 
 
-def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable[[Any], Any]) -> Any:
+def read_pickle(
+    stream: BinaryIO, known: Mapping[str, Any], persistent: Callable[[Any], Any], writer: str, remedy: str
+) -> Any:
     """Reads one pickle.
 
     Args:
@@ -41,6 +43,8 @@ def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable
             ``io.BytesIO`` does not.
         known: the replacement for each global that the pickle may name, such as ``collections.OrderedDict``.
         persistent: returns the object for a persistent id.
+        writer: what writes such pickles, for messages.
+        remedy: what to write instead of other values, for messages.
 
     Returns:
         The value that the pickle describes.
@@ -48,15 +52,15 @@ def read_pickle(stream: BinaryIO, known: Mapping[str, Any], persistent: Callable
     Raises:
         AlexNetError: the pickle names another global, has an unsupported opcode, or is damaged.
     """
-    machine = _Machine(known, persistent)
+    machine = _Machine(known, persistent, writer, remedy)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
             if count == _MAX_OPCODES:
-                raise AlexNetError(f"has more than {count:,} values besides its tensors; save the model's state_dict()")
+                raise AlexNetError(f"has more than {count:,} values; {remedy}")
             machine.step(opcode.name, argument)
         (value,) = machine.stack
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise AlexNetError("is damaged, or was not written by torch.save; download it again") from error
+        raise AlexNetError(f"is damaged, or was not written by {writer}; download it again") from error
     return value
 
 
@@ -86,9 +90,9 @@ def _set_items(entries: dict[str | int, Any], pairs: Iterable[tuple[Any, Any]]) 
 class _Machine:
     """The stack and the memo of the pickle machine."""
 
-    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any]):
-        self._known = known
-        self._persistent = persistent
+    def __init__(self, known: Mapping[str, Any], persistent: Callable[[Any], Any], writer: str, remedy: str):
+        self._known, self._persistent = known, persistent
+        self._writer, self._remedy = writer, remedy
         self._memo: dict[int, Any] = {}
         self.stack: list[Any] = []
 
@@ -143,14 +147,12 @@ class _Machine:
                 else:  # sets attributes of a dict: PyTorch stores the versions of modules this way
                     _of_type(stack[-1], dict)
             case _:
-                raise AlexNetError(f"has the pickle opcode {opcode}, which torch.save does not write for tensors")
+                raise AlexNetError(f"has the pickle opcode {opcode}, which {self._writer} does not write for arrays")
 
     def _global(self, module: str, name: str) -> Any:
         full_name = f"{_of_type(module, str)}.{_of_type(name, str)}"
         if full_name not in self._known:
-            raise AlexNetError(
-                f"has a {printable(full_name)}, and only tensors are supported; save the model's state_dict()"
-            )
+            raise AlexNetError(f"has a {printable(full_name)}, which is not supported; {self._remedy}")
         return self._known[full_name]
 
     def _pop(self, count: int) -> list[Any]:

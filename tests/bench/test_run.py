@@ -89,7 +89,7 @@ def test_json_to_standard_output_prints_only_json():
     [
         ("--variant papr", "unknown variant 'papr': did you mean paper?"),
         ("--repeats 0", "--repeats is 0: use a number above 0"),
-        ("--devices 3 --variant tiny", "--devices is 3: this net of 2 tower"),
+        ("--devices 3 --variant tiny", "--devices is 3: use 1 to 2"),
         ("--against caffe", "caffe"),
         ("--against float32", "this is already timed, use it with --dtype bfloat16"),
         ("--json nowhere/found.json", "--json is nowhere/found.json: there is no"),

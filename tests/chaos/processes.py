@@ -24,19 +24,26 @@ class Process:
         arguments: the words after ``alexnet``.
         log: its standard output goes to this file, and its standard error beside it.
         stdout: a file descriptor for its standard output instead.
+        prepare: called in the process before the command.
     """
 
-    def __init__(self, arguments: Sequence[object], log: Path, stdout: int | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[object],
+        log: Path,
+        stdout: int | None = None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self.arguments = list(map(str, arguments))
         self._log = log
         self.returncode: int | None = None
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            self._run(stdout)
+            self._run(stdout, prepare)
         os.setpgid(self.pid, self.pid)
 
-    def _run(self, stdout: int | None) -> NoReturn:
+    def _run(self, stdout: int | None, prepare: Callable[[], None]) -> NoReturn:
         status = 70
         try:
             os.setpgid(0, 0)
@@ -45,6 +52,7 @@ class Process:
             os.dup2(os.open(self._log, flags) if stdout is None else stdout, 1)
             os.dup2(os.open(self._log.with_suffix(".stderr"), flags), 2)
             sys.argv = ["alexnet", *self.arguments]
+            prepare()
             try:
                 main()
             except SystemExit as leaving:

@@ -93,6 +93,29 @@ def test_convolutions_can_be_trained_and_the_head_can_be_linear(photos, tmp_path
 
 
 @pytest.mark.slow
+def test_dense_layers_can_read_averages_and_evaluation_uses_the_views_of_the_run(photos, tmp_path):
+    options = ["--model.image_size", 96, "--data.image_size", 96, "--model.pool_before_dense", "--epochs", 1]
+    done = train(photos(), tmp_path / "run", *options)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"note +batch_size \d+, not 64: that is the number of images to train", done.stdout)
+    assert "outputs of pool6 for" in done.stdout
+    assert alexnet_jax.load_run(tmp_path / "run").params["fc6"]["kernel"].shape == (256, 1024)  # of 2 x 2 x 256
+    evaluated = alexnet("evaluate", tmp_path / "run")
+    assert "test, center-flip, step" in evaluated.stdout, evaluated.stderr
+    assert re.search(r"top-1 error [\d.]+%", evaluated.stdout)[0] in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--model.convs.0.features", 96], ["--model.max_pool.size", 2]])
+def test_weights_of_another_net_are_refused(photos, tmp_path, options):
+    done = train(photos(), tmp_path / "run", *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"alexnet: error: {options[0][2:]}")
+    assert len(done.stderr.splitlines()) == 1
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_a_thousand_classes(tmp_path, devices):
     for number in range(1000):

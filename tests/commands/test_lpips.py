@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from alexnet_jax import lpips, pretrained
+from alexnet_jax.console import progress
 from tests.helpers.command import alexnet
 
 ABOUT = "LPIPS, net torchvision_features, heads v0.1\n"
@@ -120,3 +121,10 @@ def test_wrong_usage_is_one_line(place, words, status, message):
     done = alexnet("lpips", *words.split(), cwd=place)
     assert (done.returncode, done.stdout) == (status, "")
     assert re.fullmatch(rf"alexnet: error: {re.escape(message)}.*\n", done.stderr), done.stderr
+
+
+def test_progress_is_shown_in_pairs(place, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    done = alexnet("lpips", "one", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"pairs +2 of 3, [\d,]+ pairs/s, \d+:\d\d left", done.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from alexnet_jax.console import progress
 from tests.helpers.command import alexnet
 
 LAYERS = ("pool1", "pool5", "fc6")
@@ -58,6 +60,13 @@ def test_the_text_says_how_many_images_were_drawn(place):
     assert lines[3].split() == ["fc6", "1.000", "1.000", "1.000"]
     assert lines[4].startswith("pool1=pool5")
     assert lines[-1] == "written   similarity.png"
+
+
+def test_progress_is_counted_in_features_of_both_files(place, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    done = alexnet("similarity", "a.h5", "a.mat", "--layers", "fc6", "pool1=pool5", cwd=place)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("features")]
+    assert re.fullmatch(r"features  96 of 96, [\d,]+ features/s, 0:00 left", lines[-1])
 
 
 def write(path, **arrays):

@@ -92,6 +92,13 @@ def test_torchsummary_has_the_parameters_of_every_net(name):
     assert f"Total params: {total:,}\n" in alexnet("summary", name, "--format", "torchsummary").stdout
 
 
+def test_torchsummary_of_convolutions_alone_ends_at_their_last_pooling():
+    rows = rows_of(alexnet("summary", "torchvision_features", "--format", "torchsummary").stdout)
+    assert ["MaxPool2d-13", "[-1,", "256,", "6,", "6]", "0"] in rows
+    assert ["Total", "params:", "2,469,696"] in rows
+    assert not any(row[0].startswith(("AdaptiveAvgPool2d", "Linear")) for row in rows if row)
+
+
 def test_a_named_net_has_its_published_accuracy_and_the_preprocessing_of_its_preset():
     text = " ".join(alexnet("summary", "torchvision").stdout.split())
     assert "56.522% / 79.066% (one crop, ILSVRC-2012 validation): alexnet-owt-7be5be79.pth" in text

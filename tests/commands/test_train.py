@@ -69,12 +69,13 @@ def test_a_run_prints_its_progress_and_writes_its_files(run):
     assert "\nimages    28 x 28 crops of 32 x 32 pixels\n" in stdout
     assert re.search(r"^ +4\.00 +test +\d\.\d{3} +[\d.]+% +0\.02 +[\d,]+ +0:00$", stdout, re.MULTILINE)
     assert "top-5" not in stdout
+    assert re.search(r"^goodput   \d{1,2}\.\d% of 0:0\d:\d\d in steps that were kept$", stdout, re.MULTILINE)
     assert "2 classes, 24 images to train, 10 to test" in stdout
     assert "4 epochs x 3 steps x 8 images = 12 steps, from the start" in stdout
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["split"] == "train"] == list(range(1, 13))
     assert [row["step"] for row in rows if row["split"] == "test"] == [6, 12]
-    names = {"step", "epoch", "split", "loss", "top1_error", "top5_error", "learning_rate", "images_per_second"}
+    names = {"step", "epoch", "split", "loss", "top1_error", "top5_error", "learning_rate", "images_per_second", "time"}
     assert all(set(row) == names | ({"input_wait", "steps"} if row["split"] == "train" else set()) for row in rows)
     assert all(0 <= row["input_wait"] <= 1 for row in rows if row["split"] == "train")
     for picture in ("curves.png", "filters.png"):
@@ -93,6 +94,7 @@ def test_a_finished_run_is_reported_extended_and_overwritten(run, folder, tmp_pa
     assert more.returncode == 0, more.stderr
     assert "resumes at step 12" in more.stdout
     assert "every layer and its velocity on each" in more.stdout
+    assert re.search(r"kept, 3 starts; \d{1,2}\.\d% with the \d:\d\d:\d\d between them$", more.stdout, re.MULTILINE)
     assert len(RunDirectory(workdir).read_metrics()) == 12 + 2 + 6 + 1
     refused = alexnet("train", "--workdir", workdir, "--optimizer.momentum", 0.5)
     assert refused.returncode == 2
@@ -105,6 +107,7 @@ def test_a_finished_run_is_reported_extended_and_overwritten(run, folder, tmp_pa
     fresh = alexnet(*overwriting)
     assert fresh.returncode == 0, fresh.stderr
     assert [row["step"] for row in RunDirectory(workdir).read_metrics()] == [1, 2, 3, 3]
+    assert len(RunDirectory(workdir).read_starts()) == 1
     assert sorted(os.listdir(workdir / "checkpoints")) == ["3"]
     assert (workdir / "notes.txt").exists()
 
@@ -266,7 +269,7 @@ def test_help_and_version_import_nothing_heavy():
         ("train --model.classes 4", "model.classes is 4: .* has 10 classes, use at least as many"),
         ("train --model.convs.0.features 7", "model.convs.0.features is 7: 2 towers cannot divide it"),
         ("train --model.image_size 40", "data.image_size is 32: use at least 40"),
-        ("train --devices 3", "--devices is 3"),
+        ("train --layout towers --devices 3", "--devices is 3: --layout towers needs --devices 2"),
         ("train --seed 99999999999", "seed is 99999999999: use 0 to 4294967295"),
         ("train --optimizer.learning_rate inf", "optimizer.learning_rate is inf"),
         ("train --model.local_response_norm.beta nan", "model.local_response_norm.beta is nan: use a finite number"),

@@ -48,5 +48,7 @@ def test_balanced_classes_get_no_note(folder):
 
 
 def test_one_image_in_each_class_is_an_error_in_one_line(folder):
-    with pytest.raises(UsageError, match=r"^nothing can be held out, because each class has one image: add images"):
+    with pytest.raises(
+        UsageError, match="test_fraction: nothing can be held out, because each class has one image: add"
+    ):
         open_dataset(folder([1] * 4))

@@ -20,8 +20,8 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.export.onnx import export_onnx
 from alexnet_jax.export.stablehlo import export_stablehlo
 from alexnet_jax.preprocessing.statistics import Statistics, published_statistics
+from alexnet_jax.training.eval_steps import logits_step
 from alexnet_jax.training.state import TrainState, create_train_state
-from alexnet_jax.training.steps import logits_step
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.nets import tiny_model
 
@@ -121,6 +121,15 @@ def test_pixels_and_dropout_of_other_recipes(place):
     model = dataclasses.replace(config.model, dropout=Dropout(rate=0.3, place=place, scaled_in="test"))
     augment = AugmentConfig(mean="channel", divide_by_stddev=True, pixel_scale=0.25)
     config = dataclasses.replace(config, model=model, augment=augment, data=DataConfig(image_size=model.image_size))
+    config, state, images, want = prepare(config, published_statistics(3))
+    check_batches(onnx_runner(export_onnx(config, state)), images, want)
+
+
+def test_average_pooling_before_the_dense_layers():
+    config = tiny("torchvision")
+    model = dataclasses.replace(config.model, image_size=166, pool_before_dense=True)
+    assert dict(model.image_sizes())["pool6"] == 2
+    config = dataclasses.replace(config, model=model, data=DataConfig(image_size=173))
     config, state, images, want = prepare(config, published_statistics(3))
     check_batches(onnx_runner(export_onnx(config, state)), images, want)
 

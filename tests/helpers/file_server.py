@@ -53,7 +53,7 @@ def serving(folder: Path) -> Iterator[FileServer]:
             if with_body:
                 state.requests.append((self.path, self.headers.get("Range")))
             fault = state.faults.pop(0) if state.faults and with_body else ""
-            file = state.folder / self.path.rpartition("/")[2]
+            file = state.folder / self.path.partition("?")[0].rpartition("/")[2]
             if fault.isdigit() or not file.is_file():
                 self.send_response(int(fault or 404))
                 self.send_header("Content-Length", "0")

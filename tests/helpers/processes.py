@@ -46,7 +46,9 @@ class LongRun:
         command += ["--evaluate_every", "60000", "--checkpoint_every", "500000", "--log_every", "1"]
         command += ["--data.dataset", str(folder), "--workdir", str(workdir)]
         self.directory = RunDirectory(workdir)
-        self.process = subprocess.Popen(command, **{"stderr": subprocess.PIPE, "process_group": 0} | options)
+        environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
+        defaults = {"stderr": subprocess.PIPE, "process_group": 0, "env": environment}
+        self.process = subprocess.Popen(command, **defaults | options)
 
     def __enter__(self) -> LongRun:
         return self

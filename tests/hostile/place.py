@@ -175,6 +175,10 @@ def _configs(root: Path) -> None:
 def _folders(root: Path) -> None:
     (root / "no_classes").mkdir()
     (root / "one_class" / "cat").mkdir(parents=True)
+    shutil.copytree(root / "photos" / "train" / "cat", root / "only_cats" / "cat")
+    for kind in CLASSES:
+        (root / "one_image" / kind).mkdir(parents=True)
+    shutil.copy(root / "photos" / "train" / "cat" / "0.png", root / "one_image" / "cat")
     for kind in CLASSES:
         (root / "no_images" / kind).mkdir(parents=True)
         (root / "only_train" / "train" / kind).mkdir(parents=True)

@@ -77,6 +77,7 @@ NAMES = [
     ("evaluate run --split validation", "validation"),
     ("evaluate run --split ''", "split"),
     ("evaluate run --checkpoint newest", "--checkpoint"),
+    ("evaluate run --checkpoint 12345", "the checkpoints of steps"),
     ("evaluate run --dataset nothing", "nothing"),
     ("evaluate run --dataset ./nothing", "nothing"),
     ("evaluate run --dataset ''", "dataset"),
@@ -191,7 +192,10 @@ NUMBERS = [
     (f"train {FLAT} --dtype ''", "--dtype"),
     (f"train {FLAT} --devices 0", "devices"),
     (f"train {FLAT} --devices -2", "devices"),
-    (f"train {FLAT} --devices 3", "devices"),
+    (f"train {FLAT} --layout towers --devices 3", "devices 2"),
+    (f"train {FLAT} --layout towers --data_parallel 2", "data, mesh or hybrid"),
+    (f"train {FLAT} --layout mesh --data_parallel 2 --devices 3", "devices 4"),
+    (f"train {FLAT} --layout grid", "layout"),
     (f"train {FLAT} --devices 1e2", "devices"),
     (f"train {FLAT} --data.image_size 0", "image_size"),
     (f"train {FLAT} --data.image_size 27", "image_size"),
@@ -247,7 +251,6 @@ NUMBERS = [
         for value in ("0", "-1", "x")
     ),
     ("bench --variant small --devices 3", "devices"),
-    ("bench --variant one_gpu --devices 2", "devices"),
     ("bench --dtype float16", "--dtype"),
     ("bench --against tensorflow", "--against"),
     ("bench --json nowhere/out.json", "nowhere"),
@@ -310,6 +313,24 @@ RUNS += [
     ("train --workdir run --data.dataset flat", "run"),
     ("train --workdir run --variant paper", "run"),
     ("train --workdir run --seed 3", "seed"),
+]
+
+FINE = "train --workdir new --init torchvision_features --data.dataset"
+FINE_TUNING = [
+    (f"{FINE} photos --init nothing", "nothing"),
+    (f"{FINE} photos --init torchvision_feature", "torchvision_feature"),
+    (f"{FINE} photos --init ''", "init"),
+    (f"{FINE} photos --init hf://nothing", "hf://nothing"),
+    (f"{FINE} photos --augment.mean image", "augment.mean"),
+    (f"{FINE} photos --optimizer.frozen conv9", "conv9"),
+    (f"{FINE} photos --optimizer.frozen pool5", "pool5"),
+    (f"{FINE} photos --views many", "--views"),
+    (f"{FINE} photos --batch_size 0", "batch_size"),
+    (f"{FINE} no_classes", "no_classes"),
+    (f"{FINE} only_cats", "only_cats"),
+    (f"{FINE} no_images", "no_images"),
+    (f"{FINE} one_image", "one_image"),
+    (f"{FINE} ./nothing", "nothing"),
 ]
 
 WEIGHTS = [
@@ -470,7 +491,34 @@ FEATURES += [
     *((f"similarity net.h5 {kind}.h5", f"{kind}.h5") for kind in BAD_FILES),
 ]
 
-CASES = [*FEATURES, *WORDS, *NAMES, *NUMBERS, *RUNS, *WEIGHTS, *PREPARE, *IMAGES]
+NETS = [
+    *((line, near) for line, near in (
+        ("predict torchvison photos/test", "torchvision"),
+        ("predict pretrained:torchvison photos/test", "torchvision"),
+        ("evaluate bvlc_alexnt --dataset photos", "bvlc_alexnet"),
+        ("features torchvison_features photos --out new.h5", "torchvision_features"),
+        ("nearest bvlc_alexnt photos photos/test", "bvlc_alexnet"),
+        ("lpips photos/test/cat --net torchvison", "torchvision"),
+        ("train --init torchvison --workdir new --data.dataset photos", "torchvision"),
+        ("features hf://owner photos --out new.h5", "hf://OWNER/REPO"),
+        ("features torchvision_features photos --layers fc6 --out new.h5", "pool5"),
+        ("nearest torchvision_features photos photos/test --layer relu7", "pool5"),
+        ("features run photos --out new.h5 --layers poool1", "pool1"),
+        ("nearest run photos photos/test --layer poool1", "pool1"),
+    )),
+    *((f"{line} {kind}.{suffix} {rest}", f"{kind}.{suffix}")
+      for line, rest in (("features", "photos --out new.h5"), ("nearest", "photos photos/test"),
+                         ("lpips photos/test/cat --net", ""))
+      for kind, suffix in (("truncated", "pth"), ("truncated", "safetensors"), ("truncated", "caffemodel"))),
+    *((f"nearest run {kind}.h5 photos/test", f"{kind}.h5") for kind in BAD_FILES),
+    ("nearest run net.h5 photos/test", "net.h5:/floats"),
+    ("nearest run photos photos/test/cat/0.png pipe.png", "pipe.png"),
+    ("nearest run photos wide.png", "wide.png"),
+    ("nearest run damaged photos/test", "damaged"),
+    ("lpips photos/train photos/test", "photos/test has not"),
+]  # fmt: skip
+
+CASES = [*NETS, *FEATURES, *WORDS, *NAMES, *NUMBERS, *RUNS, *FINE_TUNING, *WEIGHTS, *PREPARE, *IMAGES]
 
 
 @pytest.fixture(autouse=True)

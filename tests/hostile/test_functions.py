@@ -164,7 +164,8 @@ CALLS = [
       for field, values in {
           "batch_size": (0, -4, 4.0, "4", NAN, 13), "epochs": (0, -1, 1.5, INF), "seed": (-1, 2**32, 0.5, "x"),
           "dtype": ("float16", None, np.float32), "steps_per_dispatch": (0, -1), "evaluate_every": (0, NAN),
-          "checkpoint_every": (0,), "log_every": (0, -5), "model": (None, "paper"), "data": (None, "photos"),
+          "checkpoint_every": (0,), "keep_every": (0, -1), "log_every": (0, -5), "model": (None, "paper"),
+          "data": (None, "photos"),
       }.items() for value in values),
     *((f"OptimizerConfig: {field} {value}", lambda field=field, value=value: OptimizerConfig(**{field: value}), field)
       for field, values in {

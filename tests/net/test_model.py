@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from alexnet_jax.config import ConvConfig, Dropout, ModelConfig
+from alexnet_jax.config import AveragePool, ConvConfig, Dropout, ModelConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.net.summary import summarize_model
@@ -122,6 +122,9 @@ def numpy_forward(config, params, images):
             else:
                 norm = config.spatial_response_norm
                 x = formulas.spatial_response_norm(x, norm.size, norm.k, norm.alpha, norm.beta)
+    if config.pool_before_dense:
+        pool = config.average_pool
+        x = formulas.average_pool(x, pool.size, pool.stride, pool.rounding)
     groups = dict(zip(config.dense_names, [*(dense.groups for dense in config.dense), 1], strict=True))
     for name in config.dense_names:
         parts = [part.reshape(len(part), -1) for part in np.split(x, groups[name], -1)]
@@ -138,7 +141,19 @@ def numpy_forward(config, params, images):
 )
 def test_logits_match_the_formulas(name):
     size = min(67, variant(name).image_size)
-    config = dataclasses.replace(tiny_model(name), image_size=size)
+    check_logits(dataclasses.replace(tiny_model(name), image_size=size))
+
+
+@pytest.mark.parametrize(("pool", "side"), [(AveragePool(), 2), (AveragePool(4, 4), 1)])
+def test_logits_with_average_pooling_before_the_dense_layers(pool, side):
+    config = dataclasses.replace(tiny_model("paper"), image_size=160, pool_before_dense=True, average_pool=pool)
+    assert list(config.image_sizes())[-2:] == [("pool5", 4), ("pool6", side)]
+    assert [row.parameters for row in summarize_model(config).rows if row.name == "fc6"] == [16 * 8 * side**2 + 16]
+    check_logits(config)
+
+
+def check_logits(config):
+    size = config.image_size
     images = 60 * np.random.default_rng(0).standard_normal((1, size, size, 3)).astype(np.float32)
     net = AlexNet(config)
     params = jax.jit(net.init)(jax.random.key(0), jnp.asarray(images))["params"]

@@ -45,7 +45,10 @@ CASES = {
     cpu.convolve: {
         "conv1": PAPER_CONV1,
         "conv2": conv(27, 9, 4, ConvConfig(4, 5, padding=2, groups=2)),
-        "conv3": conv(13, 6, 4, ConvConfig(4, 3, padding=1)),
+        "conv3": conv(13, 6, 5, ConvConfig(4, 3, padding=1)),
+        "pairs of pixels, too few rows for Winograd": conv(2, 6, 3, ConvConfig(4, 3, padding=1)),
+        "pairs in odd rows": conv(3, 6, 1, ConvConfig(4, 2)),
+        "pairs in groups": conv(1, 5, 4, ConvConfig(4, 5, padding=2, groups=2)),
         "even window and unread rows": conv(17, 9, 2, ConvConfig(2, 4, stride=2, padding=1)),
     },
     tpu.convolve: {
@@ -54,6 +57,11 @@ CASES = {
         "conv1 of torchvision": conv(39, 20, 3, ConvConfig(4, 11, stride=4, padding=2)),
         "padding of a stride": conv(12, 12, 3, ConvConfig(2, 5, stride=4, padding=4)),
         "padding within a block": conv(15, 16, 3, ConvConfig(2, 3, stride=4, padding=1)),
+    },
+    cpu.add_bias: {
+        "of maps": Case(((BATCH, 5, 4, 6), (6,))),
+        "of units": Case(((BATCH, 6), (6,))),
+        "of places": Case(((BATCH, 3, 2, 4), (3, 2, 4))),
     },
     cpu.dense: {"": Case(((BATCH, 7), (7, 5)))},
     tpu.local_response_norm: {
@@ -180,6 +188,15 @@ def test_crops_are_exact(form, dtype, count):
     offsets, flipped = jnp.asarray(rng.integers(0, 4, (16, 2))), jnp.asarray(rng.random(16) < 0.5)
     want = crops.crop(images, offsets, flipped, size=6)
     np.testing.assert_array_equal(form(images, offsets, flipped, size=6), want)
+
+
+def test_the_first_of_equal_values_gets_the_gradient_of_max_pooling():
+    images, config = jnp.zeros((2, 7, 7, 3), jnp.float32), MaxPool()
+    gradient, want = (
+        jax.grad(lambda images, form=form: form(images, config=config).sum())(images)
+        for form in (cpu.max_pool, layers.max_pool)
+    )
+    np.testing.assert_array_equal(gradient, want)
 
 
 # How a form is chosen, with forms that multiply the product of a dense layer by 2 and 3.

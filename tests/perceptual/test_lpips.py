@@ -85,6 +85,15 @@ def gradients():
     return jax.jit(jax.grad(total, (1, 2)))
 
 
+@pytest.mark.slow
+def test_xla_optimises_the_convolutions_of_the_gradient(params):
+    """Eigen's fast convolution on a CPU needs kernels with the inputs before the outputs, not ``01oi``."""
+    images = jnp.zeros((1, 128, 128, 3), jnp.float32)
+    compiled = jax.jit(jax.grad(total, 1)).lower(params, images, images).compile().as_text()
+    assert "_01io->b01f" in compiled
+    assert "_01oi->b01f" not in compiled
+
+
 def test_gradients_are_finite_at_identical_and_at_black_images(params, pair, gradients):
     image, black = pair[0][:1], np.zeros_like(pair[0][:1])
     for a, b in ((image, image), (black, black), (black, image)):

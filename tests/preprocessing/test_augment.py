@@ -6,7 +6,13 @@ from PIL import Image
 
 from alexnet_jax.config import AugmentConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.preprocessing.augment import _random_boxes, _resized_crops, center_crop, ten_crops, training_crops
+from alexnet_jax.preprocessing.augment import (
+    _random_boxes,
+    _resized_crops,
+    center_crop,
+    evaluation_crops,
+    training_crops,
+)
 from alexnet_jax.preprocessing.statistics import (
     COMPONENT_STDDEVS,
     COMPONENTS,
@@ -64,10 +70,10 @@ def test_ten_crops_flip_the_pixels_and_not_the_centre_of_the_mean():
     images = ramp(2)
     mean = jnp.asarray(images[0], jnp.float32)
     config = AugmentConfig(mean_crop="center")
-    views = np.asarray(ten_crops(images, zero_statistics(mean), config, 6))
-    plain = np.asarray(ten_crops(images, zero_statistics(), PLAIN, 6))
+    views = np.asarray(evaluation_crops(images, zero_statistics(mean), config, 6, "ten-crop"))
+    plain = np.asarray(evaluation_crops(images, zero_statistics(), PLAIN, 6, "ten-crop"))
     np.testing.assert_array_equal(views, plain - np.asarray(mean)[1:7, 1:7])
-    same = np.asarray(ten_crops(images, zero_statistics(mean), AugmentConfig(), 6))
+    same = np.asarray(evaluation_crops(images, zero_statistics(mean), AugmentConfig(), 6, "ten-crop"))
     np.testing.assert_array_equal(same, np.zeros_like(same))
 
 
@@ -78,11 +84,14 @@ def test_training_can_use_the_centre_crop():
     np.testing.assert_array_equal(found, center_crop(ramp(5), statistics, config, 6))
 
 
-def test_evaluation_views_are_the_centre_crop_and_the_ten_crops_of_the_paper():
+def test_evaluation_views_are_the_centre_crop_its_reflection_and_the_ten_crops_of_the_paper():
     images = ramp(2)
     center = np.asarray(center_crop(images, zero_statistics(), PLAIN, 6))
     np.testing.assert_array_equal(center[0], np.asarray(images[0])[1:7, 1:7])
-    views = np.asarray(ten_crops(images, zero_statistics(), PLAIN, 6))
+    for views, flips in (("center", (1,)), ("center-flip", (1, -1))):
+        crops = np.asarray(evaluation_crops(images, zero_statistics(), PLAIN, 6, views))
+        np.testing.assert_array_equal(crops, [center[:, :, ::step] for step in flips])
+    views = np.asarray(evaluation_crops(images, zero_statistics(), PLAIN, 6, "ten-crop"))
     corners = [tuple(view[0, 0, 0, :2].astype(int)) for view in views]
     assert corners[:5] == [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
     np.testing.assert_array_equal(views[5:], views[:5, :, :, ::-1])
@@ -98,7 +107,7 @@ def test_crops_of_images_that_are_not_square_use_both_axes(height, width):
     pixels = np.asarray(images[0])
     center = np.asarray(center_crop(images, zero_statistics(), PLAIN, 6))
     np.testing.assert_array_equal(center[0], pixels[top : top + 6, left : left + 6])
-    views = np.asarray(ten_crops(images[:1], zero_statistics(), PLAIN, 6))
+    views = np.asarray(evaluation_crops(images[:1], zero_statistics(), PLAIN, 6, "ten-crop"))
     corners = [tuple(view[0, 0, 0, :2].astype(int)) for view in views[:5]]
     assert corners == [(0, 0), (0, width - 6), (height - 6, 0), (height - 6, width - 6), (top, left)]
     np.testing.assert_array_equal(views[3, 0], pixels[height - 6 :, width - 6 :])

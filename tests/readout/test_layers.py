@@ -52,8 +52,16 @@ def test_a_net_of_convolutions_has_layers_up_to_the_last_pooling():
         find_layers(["classifier.1"], params, config)
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"), [("paper", "relu7"), ("small", "relu7"), ("cifar10_18pct", "pool3"), ("cifar10_11pct", "relu4")]
+)
+def test_images_are_compared_in_the_last_layer_before_the_classifier(name, layer):
+    config = variant(name)
+    assert last_hidden_layer(stand_ins(config), config) == layer
+
+
 def test_usual_layers_end_every_block():
     config = variant("paper")
     params = stand_ins(config)
     assert usual_layers(params, config) == ("pool1", "pool2", "relu3", "relu4", "pool5", "relu6", "relu7", "fc8")
-    assert last_hidden_layer(params, config) == "fc7"
+    assert last_hidden_layer(params, config) == "relu7"

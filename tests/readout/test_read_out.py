@@ -17,7 +17,7 @@ from scipy.io import loadmat
 import alexnet_jax
 from alexnet_jax.data.image_array import ImageArray
 from alexnet_jax.errors import AlexNetError, NotFiniteError, UsageError
-from alexnet_jax.readout import feature_file, reduction
+from alexnet_jax.readout import draft, feature_file, reduction
 from alexnet_jax.readout.control import untrained
 from alexnet_jax.readout.feature_file import matlab_name, open_features
 from alexnet_jax.readout.layers import find_layers
@@ -96,7 +96,8 @@ def test_the_arrays_are_the_features_in_the_order_of_the_order_file(what, expect
         (StoppedError, 5, (1, 1, 1, 1)),
     ],
 )
-def test_a_killed_read_out_goes_on_to_the_same_bytes(what, tmp_path, error, pca, ends):
+def test_a_killed_read_out_goes_on_to_the_same_bytes(what, tmp_path, monkeypatch, error, pca, ends):
+    monkeypatch.setattr(draft, "_SECONDS_BETWEEN_COMMITS", np.inf)  # on a slow machine, too
     what = dataclasses.replace(what, reduction=Reduction(pca=pca))
     read_out(what, tmp_path / "whole.h5")
     out = tmp_path / "killed.h5"
@@ -179,8 +180,6 @@ def test_what_a_format_cannot_hold_is_refused(what, tmp_path, monkeypatch, suffi
 
 
 def test_a_full_disk_is_refused_before_the_work(what, tmp_path, monkeypatch):
-    from alexnet_jax.readout import draft
-
     usage = draft.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(draft.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(AlexNetError, match="of free space, and the features take"):

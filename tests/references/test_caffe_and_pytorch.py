@@ -18,9 +18,9 @@ from alexnet_jax.config import AugmentConfig, DataConfig, Dropout, OptimizerConf
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.ops.backends import use_forms
 from alexnet_jax.presets import preset
+from alexnet_jax.training.layouts import choose_layout
 from alexnet_jax.training.metrics import cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.schedule import Rates
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.variants import variant

@@ -12,9 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from alexnet_jax.report.neighbours import feature_layer
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.variants import variant
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.runs import write_run
@@ -102,13 +100,6 @@ def test_wrong_arguments_are_one_line(tmp_path, monkeypatch, arguments, message)
     (tmp_path / "file.safetensors").touch()
     done = alexnet("report", *arguments)
     assert (done.returncode, done.stderr) == (2, f"alexnet: error: {message}\n")
-
-
-@pytest.mark.parametrize(
-    ("name", "layer"), [("paper", "relu7"), ("small", "relu7"), ("cifar10_18pct", "pool3"), ("cifar10_11pct", "relu4")]
-)
-def test_neighbours_are_found_in_the_last_hidden_layer(name, layer):
-    assert feature_layer(variant(name)) == layer
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def plain(convs: int, dense: int) -> Table:
     """The fields that most sources do not have."""
     return cite(
         PLAIN, convs__shared_kernel=(True,) * convs, convs__truncate=(False,) * convs, dense__truncate=(False,) * dense,
-        dense__groups=(1,) * dense, head_truncate=False,
+        dense__groups=(1,) * dense, head_truncate=False, pool_before_dense=False,
     )  # fmt: skip
 
 
@@ -232,7 +232,7 @@ CIFAR10_13PCT: Table = {
     **cite(ROUND_UP, convs__rounding=("down",) * 4, max_pool__rounding="up"),
     "convs.truncate": ((False,) * 4, PLAIN),
     "convs.uniform": PYTORCH4,
-    "head_truncate": (False, PLAIN),
+    **cite(PLAIN, head_truncate=False, pool_before_dense=False),
     **cite(UNUSED, dropout__rate=0.5, dropout__place="after", dropout__scaled_in="test"),
     **NO_LRN, **NO_RNORM, **NO_AVERAGE, **NO_BATCH_NORM, **NO_DENSE,
 }  # fmt: skip
@@ -275,7 +275,7 @@ CIFAR10_18PCT: Table = {
     **cite(ROUND_UP, convs__rounding=("down",) * 3, max_pool__rounding="up", average_pool__rounding="up"),
     "convs.truncate": ((False,) * 3, PLAIN),
     "convs.uniform": (("pytorch",) * 3, UNUSED + " (normal initial weights)"),
-    "head_truncate": (False, PLAIN),
+    **cite(PLAIN, head_truncate=False, pool_before_dense=False),
     **cite(UNUSED, dropout__rate=0.5, dropout__place="after", dropout__scaled_in="test"),
     **NO_LRN, **NO_BATCH_NORM, **NO_DENSE,
 }  # fmt: skip

@@ -10,8 +10,9 @@ from tests.sources import OURS, UNUSED, Table, cite
 
 RUNNING: Table = cite(
     OURS + "how a run is carried out and logged, not what it computes", keep_frozen_outputs=True, steps_per_dispatch=1,
-    dtype="float32",
-    init=None, seed=0, evaluate_every=1, checkpoint_every=1000, log_every=50, data__data_dir=None, data__split_seed=0,
+    dtype="float32", init=None, seed=0, evaluate_every=1, views="center", checkpoint_every=1000,
+    keep_every=None, log_every=50, on_nan="stop",
+    data__data_dir=None, data__split_seed=0,
     data__train_split="train", data__test_fraction=0.1, data__max_unreadable=0.05,
 )  # fmt: skip
 RUNNING |= cite(
@@ -302,7 +303,7 @@ FINETUNE: Table = QUICKSTART | NO_SCHEDULE | cite(
 ) | cite(
     FINE_TUNING, data__image_size=160, data__test_fraction=0.2, optimizer__rule="optax.adamw",
     optimizer__learning_rate=5e-4, optimizer__weight_decay=0.5, schedule__rule="cosine", schedule__epochs=(),
-    label_smoothing=0.1, batch_size=64, epochs=15, evaluate_every=5, log_every=50,
+    label_smoothing=0.1, batch_size=64, epochs=15, evaluate_every=5, views="center-flip", log_every=50,
 )  # fmt: skip
 
 

@@ -13,9 +13,11 @@ import pytest
 from alexnet_jax.config import AugmentConfig, OptimizerConfig
 from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.parallel import OneDevice, TwoTowers
+from alexnet_jax.training.eval_steps import eval_step
+from alexnet_jax.training.finite import all_finite
+from alexnet_jax.training.layouts import OneDevice, TwoTowers
 from alexnet_jax.training.state import abstract_train_state, create_train_state
-from alexnet_jax.training.steps import all_finite, eval_step, loss_fn, train_step, train_steps
+from alexnet_jax.training.steps import loss_fn, train_step, train_steps
 from alexnet_jax.weights.fine_tuning import start_from
 from alexnet_jax.weights.weights import Weights
 from tests.helpers.nets import tiny_config, tiny_model

@@ -212,6 +212,13 @@ def test_no_readable_checkpoint_is_an_error(saved, state):
         Checkpoints(saved, warn=lambda line: None).restore(state)
 
 
+def test_chosen_steps_are_kept_as_well(tmp_path, state):
+    with CheckpointWriter(tmp_path, is_kept=lambda step: step % 3 == 0) as writer:
+        for step in range(1, 9):
+            writer.save(at(state, step), keep=2)
+    assert steps_in(tmp_path) == [2, 3, 6, 7, 8]
+
+
 def test_an_unfinished_checkpoint_is_skipped_and_deleted_by_a_writer_only(saved, state):
     unfinished = [saved / name for name in ("6.orbax-checkpoint-tmp", "6.unfinished", "3.deleted")]
     for directory in unfinished:

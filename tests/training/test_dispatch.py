@@ -10,6 +10,7 @@ from alexnet_jax.training.dispatch import (
     dispatches,
     distinct_group_sizes,
     evaluates_after,
+    keeps_after,
     logs_after,
     observes_after,
     saves_after,
@@ -55,6 +56,14 @@ def test_groups_hold_the_batches_of_single_steps():
         return [batch["label"] for _, batches in dispatches(SOURCE, config_of(size), 0) for batch in batches]
 
     np.testing.assert_array_equal(labels(2), labels(1))
+
+
+def test_a_checkpoint_that_is_kept_is_saved():
+    config = config_of(3, epochs=5, evaluate_every=5, checkpoint_every=100, keep_every=2)
+    assert [step for step in range(36) if keeps_after(config, step)] == [14, 28]
+    assert [after for before, after in pairwise([0, *steps_of(config)]) if saves_after(config, before, after)] == [
+        *(14, 28, 35)
+    ]
 
 
 def labels_of(config, start=0):

@@ -10,43 +10,28 @@ import signal
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
 from alexnet_jax.errors import AlexNetError
-from alexnet_jax.training import dispatch, evaluation, loop
+from alexnet_jax.training import dispatch, held_examples
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.parallel import Layout, choose_layout
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.run_directory import RunDirectory, checkpoint_steps
+from tests.helpers import short_runs
 from tests.helpers.command import alexnet
+from tests.helpers.short_runs import fast_runs, write_pictures
 
-# 15 steps, 3 in an epoch, evaluated after 6, 12 and 15, and a checkpoint also after 4 and 8
-OPTIONS = ["--preset", "quickstart", "--devices", 1, "--batch_size", 4, "--epochs", 5, "--evaluate_every", 2]
-OPTIONS += ["--log_every", 1, "--checkpoint_every", 4, "--data.validation_fraction", 0.2]
-OPTIONS += ["--schedule.rule", "plateau", "--schedule.patience", 1, "--optimizer.learning_rate", 0.001]
-OPTIONS += ["--model.image_size", 12, "--data.image_size", 12]
-for _index in range(5):
-    OPTIONS += [f"--model.convs.{_index}.features", 4]
+OPTIONS = [*short_runs.OPTIONS, "--schedule.rule", "plateau", "--schedule.patience", 1]
+OPTIONS += ["--optimizer.learning_rate", 0.001]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder of ten random pictures of each of two classes."""
-    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (folder / name).mkdir()
-        for index in range(10):
-            Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(folder / name / f"{index}.png")
-    return folder
+    return write_pictures(tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast():
-    """Runs with equal configs share their compiled steps. An evaluation has two images in a batch."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "choose_layout", functools.cache(choose_layout))
-        patch.setattr(loop, "draw_curves", lambda *_: None)
-        patch.setattr(loop, "draw_filters", lambda *_: None)
-        patch.setattr(evaluation, "BATCH_SIZE", 2)
+    with fast_runs():
         yield
 
 
@@ -71,7 +56,8 @@ def result_of(done, run):
     """The parameters and the rows of a finished run, without what is measured."""
     assert (done.returncode, done.stderr) == (0, "")
     rows = [
-        {name: row[name] for name in row.keys() - {"images_per_second", "input_wait"}} for row in run.read_metrics()
+        {name: row[name] for name in row.keys() - {"images_per_second", "input_wait", "time"}}
+        for row in run.read_metrics()
     ]
     return re.search("SHA-256 (.*)", done.stdout)[1], rows
 
@@ -134,6 +120,13 @@ def test_an_evaluation_that_fails_loses_nothing(train, run, expected, monkeypatc
     assert result_of(train(), run) == expected
 
 
+@pytest.fixture
+def _streamed(monkeypatch):
+    """No images fit on the devices, so that each batch is read."""
+    monkeypatch.setattr(held_examples, "MOST_REMEMBERED", 0)
+
+
+@pytest.mark.usefixtures("_streamed")
 def test_an_error_in_the_data_saves_the_steps_before_it(train, run, expected, monkeypatch):
     def read(*arguments, **options):
         for step, batch in enumerate(batches(*arguments, **options)):
@@ -212,6 +205,57 @@ def test_a_loss_that_is_not_finite_saves_nothing(train, run):
         failed.stderr,
     )
     assert checkpoint_steps(run.checkpoints) == []
+
+
+@pytest.fixture
+def no_labels(_streamed, monkeypatch):
+    """Gives the batches of some steps labels without a class, so that their losses are not numbers."""
+    train_steps = Layout.train_steps
+
+    def spoil(*steps):
+        def spoiled(layout, state, batches, key):
+            if int(state.step) + 1 in steps:
+                batches = [batch | {"label": batch["label"] + 100} for batch in batches]
+            return train_steps(layout, state, batches, key)
+
+        monkeypatch.setattr(Layout, "train_steps", spoiled)
+
+    return spoil
+
+
+def test_a_batch_whose_loss_is_not_finite_is_skipped_and_counted(train, run, no_labels):
+    no_labels(5, 6, 8)
+    done = train("--on_nan", "skip", "--log_every", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [row for row in run.read_metrics() if row["split"] == "train"]
+    counts = {row["step"]: (row["steps"], row["skipped"]) for row in rows}
+    assert counts == {2: (2, 0), 4: (2, 0), 8: (1, 3), 10: (2, 0), 12: (2, 0), 14: (2, 0), 15: (1, 0)}
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    assert "note      2 of 2 steps skipped, loss or gradients not finite: 5, 6\n" in done.stdout
+    assert "note      1 of 2 steps skipped, loss or gradients not finite: 8\n" in done.stdout
+
+
+def test_a_run_that_stopped_at_a_loss_that_is_not_finite_goes_on_without_the_batch(train, run, no_labels):
+    no_labels(6)
+    failed = train()
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("alexnet: error: the loss is nan at step 6: the run diverged")
+    done = train("--on_nan", "skip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "resumes at step 4" in done.stdout
+    assert sum(row.get("skipped", 0) for row in run.read_metrics()) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [(1, "after step 0 were skipped, before any update: use"), (6, "after step 5 were skipped: the")],
+)
+def test_a_run_that_skips_every_batch_of_an_epoch_ends(train, run, no_labels, first, found):
+    no_labels(*range(first, 100))
+    failed = train("--on_nan", "skip")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"alexnet: error: all 3 steps {found}")
+    assert all(row["step"] < first for row in run.read_metrics() if row["split"] == "train")
 
 
 def test_an_evaluation_that_is_not_finite_keeps_the_checkpoint_before(train, run, monkeypatch):

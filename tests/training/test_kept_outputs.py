@@ -16,7 +16,7 @@ from alexnet_jax.data.source import DataSet, Source
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training import kept_outputs
 from alexnet_jax.training.kept_outputs import KeptOutputs, keep_outputs
-from alexnet_jax.training.parallel import choose_layout
+from alexnet_jax.training.layouts import choose_layout
 from tests.helpers.nets import tiny_config
 
 KEY = jax.random.key(3)
@@ -66,8 +66,12 @@ def batch_of(source, count=4):
     return source.read_batch(np.arange(count), count)
 
 
-@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devices):
+@pytest.mark.parametrize(
+    ("devices", "views"),
+    [pytest.param(1, "center", marks=pytest.mark.slow), (2, "center"), (1, "center-flip"), (2, "ten-crop")],
+)
+def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devices, views):
+    config = replace(config, views=views)
     layout = choose_layout(config, devices)
     state = alexnet.create_train_state(config, KEY)
     state = state.replace(statistics=state.statistics.replace(mean=np.zeros(3, np.float32)))
@@ -76,7 +80,7 @@ def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devic
     results = []
     for one in (data, kept):
         placed = layout.place(state)
-        errors = layout.eval_step(placed, batch_of(one.test, 5), "center")
+        errors = layout.eval_step(placed, batch_of(one.test, 5))
         for _ in range(2):
             placed, metrics = layout.train_step(placed, batch_of(one.train), KEY)
         results.append((layout.collect(placed).params, jax.device_get(errors), jax.device_get(metrics)))
@@ -86,6 +90,15 @@ def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devic
     for name in CONVS:
         jax.tree.map(np.testing.assert_array_equal, kept_params[name], jax.device_get(state.params[name]))
     assert not np.array_equal(kept_params["fc6"]["kernel"], state.params["fc6"]["kernel"])
+
+
+def test_kept_outputs_of_other_views_are_refused(config, data, tmp_path):
+    config = replace(config, views="center-flip")
+    layout = choose_layout(config, 1)
+    state = layout.place(alexnet.create_train_state(config, KEY))
+    kept = keep_outputs(data, config, layout, state, tmp_path)
+    with pytest.raises(UsageError, match=r"^views is 'center': use 'center-flip' for a batch of kept outputs"):
+        layout.eval_step(state, batch_of(kept.test, 5), "center")
 
 
 def test_files_are_read_again_and_damaged_or_foreign_ones_made_again(config, data, tmp_path):

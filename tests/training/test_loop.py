@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from alexnet_jax.training import hooks, loop
-from alexnet_jax.training.parallel import Layout
+from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 

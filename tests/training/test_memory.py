@@ -9,8 +9,8 @@ import pytest
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training import memory
+from alexnet_jax.training.layouts import OneDevice
 from alexnet_jax.training.memory import check_memory
-from alexnet_jax.training.parallel import OneDevice
 from alexnet_jax.training.state import create_train_state
 from tests.helpers.nets import tiny_config
 
@@ -25,7 +25,7 @@ def step_of(temporary, kept=GIB):
 
 
 def device(platform, limit=None):
-    return SimpleNamespace(platform=platform, memory_stats=lambda: limit and {"bytes_limit": limit})
+    return SimpleNamespace(platform=platform, process_index=0, memory_stats=lambda: limit and {"bytes_limit": limit})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import io
+import time
 
 import jax.numpy as jnp
 import pytest
@@ -61,6 +62,8 @@ def test_a_training_row_averages_the_steps_since_the_last_row(log_of):
     log.add(metrics(5.0))
     log.write_training_row(4, FixedPace())
     first, second = workdir.read_metrics()
+    assert first["time"] == pytest.approx(time.time(), abs=5)
+    del first["time"]
     assert first == {
         "step": 3,
         "epoch": 0.03,
@@ -142,3 +145,14 @@ def test_a_resumed_log_knows_the_evaluations_that_have_rows(log_of):
     assert resumed.has_evaluation(4, "test")
     assert not resumed.has_evaluation(4, "validation")
     assert not resumed.has_evaluation(2, "test")
+
+
+def test_a_loss_that_stays_at_chance_is_noted_once_after_two_epochs(log_of):
+    log, _, out = log_of()
+    for step, loss in ((199, 2.3026), (200, 2.25), (201, 2.301), (202, 2.3026)):
+        log.add(metrics(loss))
+        log.write_training_row(step, FixedPace())
+    lines = [line for line in out.getvalue().splitlines() if "guess" in line or "still ln(10) = 2.303" in line]
+    assert len(lines) == 1
+    printed = out.getvalue()
+    assert printed.index("2.250 ") < printed.index("after 2 epochs the loss is still ln(10) = 2.303")

@@ -14,9 +14,9 @@ from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.config.optax_rules import check_optax_rule
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.checkpoint import Checkpoints
+from alexnet_jax.training.layouts import TwoTowers
 from alexnet_jax.training.optax_rules import ELEMENTWISE
 from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.parallel import TwoTowers
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.schedule import Rates
 from alexnet_jax.training.state import abstract_train_state
@@ -175,7 +175,7 @@ def test_the_rules_for_two_devices_are_those_whose_updates_are_elementwise():
 
 @pytest.mark.parametrize("name", ["optax.lamb", "optax.adafactor", "optax.lars"])
 def test_rules_with_norms_of_whole_arrays_are_refused_on_two_devices(name):
-    with pytest.raises(UsageError, match=f"optimizer.rule is '{name}': .* use --devices 1 or a rule such as lars"):
+    with pytest.raises(UsageError, match=f"rule is '{name}': .* use --layout mesh, --devices 1 or a rule such as lars"):
         make_optimizer(OptimizerConfig(rule=name), "tower")
 
 

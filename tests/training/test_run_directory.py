@@ -153,7 +153,7 @@ def test_a_directory_in_the_place_of_the_metrics_is_an_error_with_a_remedy(tmp_p
 def test_unreadable_versions_are_written_again(tmp_path, content):
     workdir = RunDirectory(tmp_path)
     workdir.versions.write_bytes(content.encode("utf-8", "surrogatepass"))
-    assert workdir.record_versions(3, 1) is None
+    assert workdir.record_versions(3, 1, "single") is None
     assert json.loads(workdir.versions.read_text())[0]["from_step"] == 3
 
 

@@ -2,15 +2,20 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 from alexnet_jax.config import ScheduleConfig
+from alexnet_jax.config.serialize import config_to_json
+from alexnet_jax.data.identity import Identity, SplitIdentity
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import UsageError
+from alexnet_jax.hosts.team import Team
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import absolute_paths, fit_to_data, restore_or_create
+from alexnet_jax.training.start import absolute_paths, check_same_run, empty_state, fit_to_data, restore_or_create
+from alexnet_jax.training.state import abstract_train_state
 from tests.helpers.nets import tiny_config
 from tests.helpers.runs import write_run
 from tests.helpers.sources import Examples
@@ -72,3 +77,44 @@ def test_the_weights_of_init_are_not_replaced_by_initial_weights(tmp_path):
     writer = CheckpointWriter(workdir.checkpoints)
     with pytest.raises(UsageError, match=r"^init is 'weights\.npz': nothing reads these weights; pass start_from"):
         restore_or_create(tiny_config(init="weights.npz"), DATA, workdir, writer, pytest.fail)
+
+
+class OtherProcess(Team):
+    """A process other than the main one, which passes ``texts``."""
+
+    index, count = 1, 2
+
+    def __init__(self, **texts):
+        self.texts = texts
+
+    def text_from_main(self, name, text):
+        return self.texts[name]
+
+
+def identity(digest):
+    return Identity(("cat", "dog"), {"train": SplitIdentity(2, "", digest)})
+
+
+def test_processes_with_other_configs_are_refused():
+    main, own = tiny_config(), tiny_config(batch_size=16)
+    team = OtherProcess(config=config_to_json(main), data=identity("a").to_json())
+    with pytest.raises(UsageError) as caught:
+        check_same_run(own, identity("a"), team)
+    assert str(caught.value) == ("batch_size is 16 and in process 0 8: start all processes with the same command")
+
+
+def test_processes_with_other_data_are_refused_and_other_places_are_not():
+    main = tiny_config()
+    own = dataclasses.replace(main, data=dataclasses.replace(main.data, data_dir="/scratch"))
+    team = OtherProcess(config=config_to_json(main), data=identity("a").to_json())
+    check_same_run(own, identity("a"), team)
+    with pytest.raises(UsageError, match=r"not the data of process 0: .*train.*; give all processes the same data"):
+        check_same_run(own, identity("b"), team)
+
+
+def test_an_empty_state_has_the_shapes_of_a_state():
+    config = tiny_config()
+    empty, like = empty_state(config), abstract_train_state(config)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), empty) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), like
+    )

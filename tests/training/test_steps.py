@@ -10,12 +10,14 @@ import pytest
 import alexnet_jax
 from alexnet_jax.batch import PADDING_LABEL
 from alexnet_jax.config import AugmentConfig, Dropout, OptimizerConfig, TrainConfig
+from alexnet_jax.training.eval_steps import eval_step, predict_step
+from alexnet_jax.training.evaluation import evaluate as evaluate_images
 from alexnet_jax.training.evaluation import evaluate_ensemble
+from alexnet_jax.training.layouts import choose_layout
 from alexnet_jax.training.metrics import summarize, uniform_cross_entropy
 from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.parallel import choose_layout
 from alexnet_jax.training.state import TrainState, create_train_state
-from alexnet_jax.training.steps import eval_step, loss_fn, predict_step, train_step, train_steps
+from alexnet_jax.training.steps import loss_fn, train_step, train_steps, update_step
 from tests.helpers.nets import tiny_config
 from tests.helpers.sources import Examples
 from tests.helpers.trees import assert_same
@@ -142,6 +144,21 @@ def test_ten_crop_predictions_are_probabilities_and_ignore_reflection(state):
     assert not np.allclose(ten, predict(state, images, config=config), rtol=1e-6)
 
 
+def test_center_flip_predictions_are_mean_probabilities_and_the_views_of_a_run_are_its_default(state, batch):
+    config = dataclasses.replace(CONFIG, augment=AugmentConfig(mean="channel"))
+    images = jax.random.randint(KEY, (2, 71, 71, 3), 0, 256).astype(jnp.uint8)  # the centre is as far from each edge
+    both = [predict(state, side, config=config) for side in (images, images[:, :, ::-1])]
+    want = jnp.log((jnp.exp(both[0]) + jnp.exp(both[1])) / 2)
+    np.testing.assert_allclose(predict(state, images, config=config, views="center-flip"), want, rtol=1e-4)
+    flipping = dataclasses.replace(config, views="center-flip")
+    np.testing.assert_allclose(predict(state, images, config=flipping), want, rtol=1e-4)
+    np.testing.assert_array_equal(predict(state, images, config=flipping, views="center"), both[0])
+    examples = Examples([{"image": np.asarray(image), "label": np.int32(0)} for image in images])
+    for views, scores in ((None, want), ("center", both[0])):
+        found = evaluate_images(state, choose_layout(flipping, 1), examples, views)
+        assert found["loss"] == pytest.approx(-float(scores[:, 0].mean()), rel=1e-4)
+
+
 def test_top1_and_top5_errors_of_known_logits():
     logits = jnp.eye(6, dtype=jnp.float32)[jnp.array([0, 1, 2, 3])] * 9 - jnp.arange(6, dtype=jnp.float32)[None]
     metrics = summarize(logits, jnp.array([0, 1, 5, 4]))
@@ -256,3 +273,68 @@ def test_other_parameters_start_the_average_again(state):
     other = jax.tree.map(jnp.zeros_like, state.params)
     assert state.with_variables(other, {}).average is None
     assert_same(state.replace(average=state.params).with_variables(other, {}).average, other)
+
+
+def skipping(**options):
+    return dataclasses.replace(CONFIG, on_nan="skip", **options)
+
+
+def assert_equal(found, want):
+    jax.tree.map(np.testing.assert_array_equal, found, want)
+
+
+def unusable(batch):
+    """``batch`` with labels of no class, so that its loss is not a number."""
+    return batch | {"label": batch["label"] + CONFIG.model.classes}
+
+
+@pytest.mark.parametrize("options", [{}, {"micro_batches": 2, "optimizer": OptimizerConfig(ema_decay=0.5)}])
+def test_a_run_that_skips_a_batch_equals_one_that_never_saw_it(batch, options):
+    config = skipping(**options)
+    start = create_train_state(config, jax.random.key(0))
+    before, kept = step(start, batch, KEY, config=config)
+    after, skipped = step(before, unusable(batch), KEY, config=config)
+    assert (float(kept["skipped"]), float(skipped["skipped"])) == (0, 1)
+    assert np.isnan(skipped["loss"])
+    assert_equal(after, before.replace(step=before.step + 1))
+    never_saw_it = before.replace(step=before.step + 1)
+    assert_equal(step(after, batch, KEY, config=config), step(never_saw_it, batch, KEY, config=config))
+
+
+def test_a_batch_is_skipped_within_a_scan(state, batch):
+    config = skipping()
+    batches = jax.tree.map(lambda *leaves: jnp.stack(leaves), batch, unusable(batch), batch)
+    scanned, metrics = train_steps(state, batches, KEY, config=config)
+    assert metrics["skipped"].tolist() == [0, 1, 0]
+    between, _ = step(state, batch, KEY, config=config)
+    want, _ = step(between.replace(step=between.step + 1), batch, KEY, config=config)
+    assert int(scanned.step) == 3
+    assert_close(scanned.params, want.params, rtol=1e-3)
+
+
+@pytest.mark.parametrize("where", ["gradients", "batch_stats"])
+@pytest.mark.parametrize("tower_axis", [None, "tower"])
+def test_one_number_that_is_not_finite_skips_the_step_on_all_devices(state, where, tower_axis):
+    metrics = {"loss": jnp.float32(1)}
+    found = {"gradients": jax.tree.map(jnp.zeros_like, state.params), "batch_stats": {"norm1": {"var": jnp.ones(4)}}}
+    bad = jax.tree.map(jnp.copy, found)
+    leaves, structure = jax.tree.flatten(bad[where])
+    bad[where] = structure.unflatten([leaf.at[..., 0].set(jnp.inf) for leaf in leaves[:1]] + leaves[1:])
+    state = state.replace(batch_stats=found["batch_stats"])
+
+    def update(found):
+        after, metrics_after = update_step(
+            state, found["gradients"], metrics, found["batch_stats"], config=skipping(), tower_axis=tower_axis
+        )
+        return after, metrics_after["skipped"]
+
+    of_both = jax.tree.map(lambda *leaves: jnp.stack(leaves), found, bad)
+    mapped = jax.vmap(update, axis_name="tower")
+    states, skipped = mapped(of_both)
+    assert skipped.tolist() == ([0, 1] if tower_axis is None else [1, 1])
+    assert_equal(at(states, 1), state.replace(step=state.step + 1))
+
+
+def test_a_run_that_stops_counts_no_skipped_batches(state, batch):
+    _, metrics = step(state, unusable(batch), KEY, config=CONFIG)
+    assert set(metrics) == {"loss", "top1_error", "top5_error", "count", "learning_rate"}

@@ -17,16 +17,16 @@ def workdir(tmp_path):
 
 @pytest.fixture
 def install(monkeypatch):
-    return lambda versions: monkeypatch.setattr(run_directory, "versions_in_use", lambda devices: versions)
+    return lambda versions: monkeypatch.setattr(run_directory, "versions_in_use", lambda devices, layout: versions)
 
 
 def test_the_versions_in_use_are_those_of_python_and_the_packages_with_processor_devices_and_threads(monkeypatch):
     monkeypatch.setenv("NPROC", "12")
-    versions = versions_in_use(2)
-    assert set(versions) == {"python", *PACKAGES, "processor", "devices", "cpu_threads"}
+    versions = versions_in_use(2, "towers")
+    assert set(versions) == {"python", *PACKAGES, "processor", "devices", "layout", "cpu_threads"}
     assert all(versions[name][0].isdigit() for name in ("python", *PACKAGES))
     assert versions["processor"]
-    assert versions["devices"] == "2"
+    assert (versions["devices"], versions["layout"]) == ("2", "towers")
     assert versions["cpu_threads"] == "12"
 
 
@@ -52,25 +52,25 @@ def test_a_change_is_one_line_that_names_what_changed():
 
 def test_a_resume_on_other_versions_prints_one_note_once(workdir, install):
     install(OLD)
-    assert workdir.record_versions(0, 1) is None
-    assert workdir.record_versions(10, 1) is None
+    assert workdir.record_versions(0, 1, "single") is None
+    assert workdir.record_versions(10, 1, "single") is None
     install(NEW)
-    assert "jax 0.10.2, now 0.12.0" in workdir.record_versions(20, 1)
-    assert workdir.record_versions(30, 1) is None
+    assert "jax 0.10.2, now 0.12.0" in workdir.record_versions(20, 1, "single")
+    assert workdir.record_versions(30, 1, "single") is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD, {"from_step": 20} | NEW]
 
 
 def test_a_resume_from_an_earlier_step_forgets_later_versions(workdir, install):
     install(OLD)
-    workdir.record_versions(0, 1)
+    workdir.record_versions(0, 1, "single")
     install(NEW)
-    workdir.record_versions(20, 1)
+    workdir.record_versions(20, 1, "single")
     install(OLD)
-    assert workdir.record_versions(10, 1) is None
+    assert workdir.record_versions(10, 1, "single") is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 0} | OLD]
 
 
 def test_a_resume_records_missing_versions(workdir, install):
     install(NEW)
-    assert workdir.record_versions(10, 1) is None
+    assert workdir.record_versions(10, 1, "single") is None
     assert json.loads(workdir.versions.read_text()) == [{"from_step": 10} | NEW]

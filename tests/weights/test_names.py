@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
+import json
 import re
 import shutil
 from functools import partial
@@ -92,6 +94,40 @@ def test_predict_takes_a_name(mirror, name):
     assert done.stdout == alexnet("predict", SAMPLES["bvlc_alexnet"], "red.png").stdout
 
 
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two classes beside the mirror."""
+    rng = np.random.default_rng(0)
+    for split, kind, index in itertools.product(("train", "test"), ("cat", "dog"), range(4)):
+        folder = tmp_path / "elsewhere" / "photos" / split / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (80, 80, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("evaluate bvlc_alexnet --dataset photos", "8 images"),
+        ("export bvlc_alexnet net.onnx", "net.onnx"),
+        ("convert bvlc_alexnet net.safetensors", "parameters"),
+        ("summary bvlc_alexnet", "caffe_alexnet"),
+        ("features bvlc_alexnet photos --layers pool5 --out net.h5", "pool5"),
+        ("nearest bvlc_alexnet photos photos/test/cat/0.png --layer pool5", "pool5"),
+        pytest.param(
+            "train --init bvlc_alexnet --data.dataset photos --workdir new --epochs 1 --batch_size 4 --log_every 1",
+            "with a new fc8: 2 classes, not 10",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_every_command_that_takes_a_net_takes_a_name(mirror, line, text):
+    done = alexnet(*line.split())
+    assert done.returncode == 0, done
+    assert text in done.stdout
+    assert mirror.requests == [("/bvlc_alexnet.caffemodel", None)]
+
+
 def test_summary_of_a_variant_reads_no_weights(mirror):
     assert "714,188,480 MACs" in alexnet("summary", "torchvision").stdout
     assert mirror.requests == []
@@ -100,9 +136,10 @@ def test_summary_of_a_variant_reads_no_weights(mirror):
     assert mirror.requests != []
 
 
-def test_wrong_bytes_end_the_command_with_status_1_and_are_not_kept(mirror, tmp_path):
+@pytest.mark.parametrize("line", ["convert torchvision net.safetensors", "features torchvision . --out net.h5"])
+def test_wrong_bytes_end_the_command_with_status_1_and_are_not_kept(mirror, tmp_path, line):
     mirror.faults = ["wrong"]
-    done = alexnet("convert", "torchvision", "net.safetensors")
+    done = alexnet(*line.split())
     assert done.returncode == 1
     assert re.search(
         r"^alexnet: error: http://.*/alexnet-owt-7be5be79.pth: its SHA256 is not .* not kept; .*\n$", done.stderr, re.M
@@ -111,9 +148,20 @@ def test_wrong_bytes_end_the_command_with_status_1_and_are_not_kept(mirror, tmp_
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_without_network_the_command_says_where_to_put_the_file(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict torchvision red.png",
+        "features torchvision . --out new.h5",
+        "nearest torchvision . red.png",
+        "lpips red.png red.png --net torchvision",
+        "train --init torchvision --data.dataset .",
+    ],
+)
+def test_without_network_the_command_says_where_to_put_the_file(monkeypatch, tmp_path, line):
     monkeypatch.setenv("ALEXNET_JAX_MIRROR", "http://127.0.0.1:1")
-    done = alexnet("predict", "torchvision", "red.png")
+    Image.new("RGB", (80, 80)).save("red.png")
+    done = alexnet(*line.split())
     place = tmp_path / "cache" / "alexnet_jax" / "alexnet-owt-7be5be79.pth"
     assert done.returncode == 1
     assert f"(no connection); put the file at {place}, or set ALEXNET_JAX_MIRROR" in done.stderr
@@ -175,6 +223,7 @@ def hub(mirror, monkeypatch, tmp_path):
     package = pytest.importorskip("huggingface_hub")
     here = partial(package.hf_hub_download, endpoint=mirror.url, cache_dir=tmp_path / "hub")
     monkeypatch.setattr(package, "hf_hub_download", here)
+    monkeypatch.setattr(package, "list_repo_files", package.HfApi(endpoint=mirror.url).list_repo_files)
     monkeypatch.delenv("ALEXNET_JAX_MIRROR")
     mirror.headers = {"X-Repo-Commit": "0" * 40, "ETag": '"1234"'}
     return mirror
@@ -191,6 +240,39 @@ def test_a_file_that_the_hub_does_not_have_is_refused(hub):
     hub.headers["X-Error-Code"] = "EntryNotFound"
     with pytest.raises(AlexNetError, match=r"^hf://owner/repo/other\.safetensors: the repository has no such file"):
         find_weights("hf://owner/repo/other.safetensors", progress=False)
+
+
+def write_listing(folder, *files):
+    """Files of a repository, as the Hub lists them, in place of the file model.safetensors."""
+    (folder / "model.safetensors").unlink()
+    rows = [{"type": "file", "path": path, "oid": "0", "size": 1} for path in ("README.md", *files)]
+    (folder / "main").write_text(json.dumps(rows))
+
+
+def test_the_only_weights_of_a_repository_are_found_in_any_folder(hub):
+    write_listing(hub.folder, "IMAGENET1K_V1/tiny.safetensors")
+    shutil.copy(SAFETENSORS, hub.folder / "tiny.safetensors")
+    hub.headers["X-Error-Code"] = "EntryNotFound"
+    weights = alexnet_jax.load_weights("hf://owner/repo", "torchvision")
+    assert_same(weights.params, alexnet_jax.load_weights(SAFETENSORS, "torchvision").params)
+    assert "/owner/repo/resolve/main/IMAGENET1K_V1/tiny.safetensors" in [path for path, _ in hub.requests]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            ("b/b.safetensors", "a.safetensors"),
+            "has 2 .safetensors files; name one of hf://o/r/a.safetensors, hf://o/r/b/",
+        ),
+        (("model.bin",), "has no .safetensors file; name another as hf://OWNER/REPO/FILE"),
+    ],
+)
+def test_a_repository_without_one_file_of_weights_is_refused(hub, files, message):
+    write_listing(hub.folder, *files)
+    hub.headers["X-Error-Code"] = "EntryNotFound"
+    with pytest.raises(AlexNetError, match=re.escape(f"hf://o/r: {message}")):
+        find_weights("hf://o/r", progress=False)
 
 
 def test_a_repository_that_the_hub_does_not_have_is_refused(hub):

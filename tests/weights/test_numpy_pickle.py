@@ -51,7 +51,7 @@ def test_nested_dicts_of_arrays_are_read_bit_for_bit(tmp_path, protocol):
 def test_other_values_are_refused_and_nothing_is_called(tmp_path, monkeypatch, value):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(pickle.dumps(value))
-    with pytest.raises(AlexNetError):
+    with pytest.raises(AlexNetError, match=f"^{tmp_path / 'file'}: .*(pickle only dicts of|not written by pickle)"):
         read_numpy_pickle(tmp_path / "file")
     assert not (tmp_path / "made").exists()
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 import alexnet_jax
 from alexnet_jax.config import OptimizerConfig
-from alexnet_jax.errors import AlexNetError
+from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.weights.read import read_weights
 from tests.helpers.nets import tiny_config
@@ -155,6 +155,13 @@ def test_without_validation_errors_the_best_checkpoint_is_the_latest_with_a_warn
     numbers = dict.fromkeys(("epoch", "loss", "top1_error", "top5_error", "learning_rate"), 0.5)
     RunDirectory(run).append_metrics({"step": 7, "split": "validation"} | numbers)
     assert read_weights(run, checkpoint="best", warn=pytest.fail).step == 7
+
+
+def test_the_checkpoint_of_a_step_is_read_or_the_steps_are_named(tmp_path):
+    run = write_run(tmp_path, tiny_config(), ())
+    assert read_weights(run, checkpoint=7, warn=pytest.fail).step == 7
+    with pytest.raises(UsageError, match=r"--checkpoint is 6: .* has the checkpoints of steps 7$"):
+        read_weights(run, checkpoint=6)
 
 
 def test_a_run_with_an_average_is_read_as_its_average(tmp_path):

@@ -24,6 +24,7 @@ PLAIN = "plain"
 Form = Callable[..., Array]
 
 FORMS: dict[Form, dict[str, Form]] = {
+    layers.add_bias: {"cpu": cpu.add_bias},
     layers.convolve: {"cpu": cpu.convolve, "tpu": tpu.convolve},
     layers.dense: {"cpu": cpu.dense},
     layers.local_response_norm: {"tpu": tpu.local_response_norm},

@@ -12,7 +12,7 @@ import alexnet_jax
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
-from alexnet_jax.training.parallel import OneDevice, TwoTowers, choose_layout
+from alexnet_jax.training.layouts import OneDevice, TwoTowers, choose_layout
 from alexnet_jax.training.state import create_train_state
 from tests.helpers.nets import tiny_config
 
@@ -170,4 +170,4 @@ def test_pmap_is_used_in_one_file():
         if isinstance(node, ast.Attribute | ast.alias)
         and "pmap" in (getattr(node, "attr", ""), getattr(node, "name", ""))
     }
-    assert users == {"parallel.py"}
+    assert users == {"two_towers.py"}

@@ -1,4 +1,4 @@
-"""Which arrays of a train state are split over two devices, and how many bytes each device holds."""
+"""Which arrays of a train state can be split over devices, and how many bytes each device holds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
+from alexnet_jax.config import ModelConfig
 from alexnet_jax.training.state import TrainState
 
 
 def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: Callable[[Array], Any]) -> TrainState:
-    """Applies ``split`` to the arrays that are split over the towers, and ``replicate`` to the others.
+    """Applies ``split`` to the arrays of layers, and ``replicate`` to the others.
 
-    Parameters, running statistics and their average are split, and so are the arrays of the optimizer's state whose
-    path ends in that of a parameter of the same shape. Others, such as a counter of steps, are replicated.
+    The arrays of layers are parameters, running statistics and their average, and the arrays of the optimizer's state
+    whose path ends in that of a parameter of the same shape. A counter of steps is none of them.
 
     Args:
         state: the state.
@@ -32,18 +35,30 @@ def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: 
                 return split(path[start].key, leaf)
         return replicate(leaf)
 
-    def map_layers(tree: PyTree) -> PyTree:
-        return {layer: jax.tree.map(partial(split, layer), arrays) for layer, arrays in tree.items()}
-
     return TrainState(
         step=replicate(state.step),
-        params=map_layers(state.params),
+        params=map_layers(split, state.params),
         opt_state=jax.tree_util.tree_map_with_path(map_opt_state, state.opt_state),
         plateau=jax.tree.map(replicate, state.plateau),
         statistics=jax.tree.map(replicate, state.statistics),
-        average=None if state.average is None else map_layers(state.average),
-        batch_stats=map_layers(state.batch_stats),
+        average=None if state.average is None else map_layers(split, state.average),
+        batch_stats=map_layers(split, state.batch_stats),
     )
+
+
+def map_layers(split: Callable[[str, Array], Any], tree: PyTree) -> PyTree:
+    """Applies ``split`` to each layer's name and each of its arrays, in a tree such as the parameters."""
+    return {layer: jax.tree.map(partial(split, layer), arrays) for layer, arrays in tree.items()}
+
+
+def pad_features(leaf: Array, parts: int) -> Array:
+    """Pads the last axis of an array with zeros to a multiple of ``parts``."""
+    return jnp.pad(leaf, [*[(0, 0)] * (leaf.ndim - 1), (0, -leaf.shape[-1] % parts)])
+
+
+def cut_classes(layer: str, leaf: np.ndarray, model: ModelConfig) -> np.ndarray:
+    """The inverse of ``pad_features`` for an array of ``layer``. Only the classifier's are padded."""
+    return leaf[..., : model.classes] if layer == model.dense_names[-1] else leaf
 
 
 def bytes_per_device(tree: PyTree) -> dict[jax.Device, int]:

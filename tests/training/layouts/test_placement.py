@@ -7,8 +7,8 @@ import optax
 import pytest
 
 from alexnet_jax.training.checkpoint import tree_digest
-from alexnet_jax.training.parallel import OneDevice, TwoTowers
-from alexnet_jax.training.placement import bytes_per_device, map_state
+from alexnet_jax.training.layouts import OneDevice, TwoTowers
+from alexnet_jax.training.layouts.placement import bytes_per_device, map_state
 from alexnet_jax.training.state import TrainState, create_train_state
 from tests.helpers.nets import tiny_config
 

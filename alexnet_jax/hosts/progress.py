@@ -1,0 +1,105 @@
+"""What each process last told the others, and which of them keeps all from going on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+SILENT_FOR = 20.0
+"""Seconds after which a process that told nothing is taken to be dead. It tells something every second."""
+SHORTEST_LIMIT = 30.0
+"""The smallest limit of an activity in seconds."""
+FIRST_LIMIT = 3600.0
+"""The limit of an activity that has not been measured, in seconds: it may compile, or read a large checkpoint."""
+_TIMES_AS_LONG = 10  # as the longest one before
+_MEASURED = 3  # times, after which the limit is that of the measured ones
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a process tells the others.
+
+    Attributes:
+        host: the name of its host.
+        step: the number of steps taken.
+        activity: what it does, such as "reads images".
+        count: the number of activities so far. All processes do the same ones, so the slowest has the smallest count.
+        told: the number of times that the process has told its progress.
+    """
+
+    host: str
+    step: int
+    activity: str
+    count: int
+    told: int
+
+    def to_json(self) -> str:
+        """The inverse of ``from_json``."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Progress:
+        """The inverse of ``to_json``."""
+        return cls(**json.loads(text))
+
+
+class Durations:
+    """How long each activity took, and from them how long it may take.
+
+    Args:
+        limit: seconds that any activity may take; None for ``SHORTEST_LIMIT`` or ten times the longest one before,
+            once it has been done three times.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self._limit = limit
+        self._longest: defaultdict[str, float] = defaultdict(float)
+        self._times: Counter[str] = Counter()
+
+    def add(self, activity: str, seconds: float) -> None:
+        """Adds a measured time."""
+        self._longest[activity] = max(self._longest[activity], seconds)
+        self._times[activity] += 1
+
+    def limit(self, activity: str) -> float:
+        """The seconds that the activity may take."""
+        if self._times[activity] < _MEASURED:
+            return FIRST_LIMIT
+        return self._limit or max(SHORTEST_LIMIT, _TIMES_AS_LONG * self._longest[activity])
+
+
+def silent_process(last_told: Mapping[int, tuple[Progress, float]], now: float) -> str | None:
+    """The first process that has told nothing for ``SILENT_FOR``, in words, or None.
+
+    Args:
+        last_told: what each process last told, and when it arrived.
+        now: the time, from the same clock.
+    """
+    for index, (progress, at) in sorted(last_told.items()):
+        if now - at > SILENT_FOR:
+            return (
+                f"process {index} on {progress.host} has not answered for {now - at:.0f} seconds: it or its host was "
+                f"stopped, or it has no network; its last step was {progress.step:,}"
+            )
+    return None
+
+
+def slowest_process(last_told: Mapping[int, Progress], seconds: float) -> str:
+    """The process that the others wait for, in words.
+
+    Args:
+        last_told: what each process last told.
+        seconds: for how long none of them has gone on.
+    """
+    least = min(progress.count for progress in last_told.values())
+    index, progress = next((index, told) for index, told in sorted(last_told.items()) if told.count == least)
+    if all(told.count == least for told in last_told.values()):
+        return (
+            f"no process has gone on for {seconds:.0f} seconds: each {progress.activity} after step {progress.step:,}"
+        )
+    return (
+        f"process {index} on {progress.host} is stuck: for {seconds:.0f} seconds it {progress.activity} after step "
+        f"{progress.step:,}, and the others wait for it"
+    )
