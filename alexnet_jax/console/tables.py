@@ -118,9 +118,7 @@ def describe_net(config: ModelConfig) -> str:
 
 def _variant_name(config: ModelConfig) -> str:
     """The variant that equals ``config`` except for the number of classes, or ``custom``."""
-    return next(
-        (name for name in VARIANTS if replace(config, classes=variant(name).classes) == variant(name)), "custom"
-    )
+    return next((name for name in VARIANTS if replace(variant(name), classes=config.classes) == config), "custom")
 
 
 def describe_run(

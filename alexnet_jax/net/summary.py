@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig
 from alexnet_jax.net.model import AlexNet
+from alexnet_jax.ops.backends import PLAIN, use_forms
 
 BYTES_PER_FLOAT = 4
 
@@ -81,7 +82,8 @@ def summarize_model(config: ModelConfig, last_layer: str | None = None) -> Summa
     """Computes the layer table of the net that ``config`` describes, up to ``last_layer`` if it is given."""
     net = AlexNet(config, last_layer=last_layer)
     images = jax.ShapeDtypeStruct((1, config.image_size, config.image_size, config.channels), jnp.float32)
-    variables = jax.eval_shape(partial(net.init, mutable=True), jax.random.key(0), images)
+    with use_forms(PLAIN):  # the forms have equal shapes
+        variables = jax.eval_shape(partial(net.init, mutable=True), jax.random.key(0), images)
     params, outputs = variables["params"], variables["intermediates"]
     rows = []
     for layer in config.layers():

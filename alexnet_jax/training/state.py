@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.net.model import AlexNet
+from alexnet_jax.ops.backends import PLAIN, use_forms
 from alexnet_jax.preprocessing.statistics import Statistics, published_statistics
 from alexnet_jax.training.optimizer import make_optimizer
 from alexnet_jax.training.schedule import Plateau
@@ -82,7 +83,8 @@ def create_train_state(
     """
     model = config.model
     images = jnp.zeros((1, model.image_size, model.image_size, model.channels), jnp.float32)
-    variables = AlexNet(model).init(key, images)
+    with use_forms(PLAIN):  # the outputs do not matter, and one form of each layer is traced faster than all
+        variables = AlexNet(model).init(key, images)
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     return TrainState(
         step=jnp.zeros((), jnp.int32),

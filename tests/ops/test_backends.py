@@ -11,7 +11,9 @@ import pytest
 from alexnet_jax.config import ConvConfig, LocalResponseNorm, MaxPool
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import crops, layers
-from alexnet_jax.ops.backends import FORMS, PLAIN, cpu, run, tpu, use_forms, winograd
+from alexnet_jax.ops.backends import FORMS, PLAIN, cpu, forms_of_platform, run, tpu, use_forms, winograd
+from alexnet_jax.training.layouts import choose_layout
+from tests.helpers.nets import tiny_config
 
 BATCH = -1  # stands for the batch size in a shape
 
@@ -236,6 +238,30 @@ def test_use_forms_chooses_for_the_code_inside():
         with use_forms(max_pool="cpu"):
             assert factor() == 3.0
     assert factor() == 2.0
+
+
+@pytest.mark.usefixtures("marked_forms")
+def test_the_forms_of_a_platform_leave_choices():
+    with forms_of_platform("tpu"):
+        assert factor() == 3.0
+        with use_forms(dense="plain"):
+            assert factor() == 1.0
+    with use_forms(max_pool="cpu"), forms_of_platform("gpu"):
+        assert factor() == 1.0
+    with use_forms(dense="cpu"), forms_of_platform("tpu"):
+        assert factor() == 2.0
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_steps_on_devices_trace_the_forms_of_their_platform(monkeypatch, devices):
+    def fail(*_, **__):
+        pytest.fail("traced")
+
+    monkeypatch.setitem(FORMS, layers.dense, {"cpu": cpu.dense, "tpu": fail})
+    layout = choose_layout(tiny_config(), devices)
+    layout.lower_train_step()
+    with use_forms(dense="tpu"), pytest.raises(pytest.fail.Exception, match="traced"):
+        choose_layout(tiny_config(), devices).lower_train_step()
 
 
 @pytest.mark.usefixtures("marked_forms")

@@ -53,6 +53,21 @@ def run(operation: Form, *arrays: Array, **options: Any) -> Array:
 
 
 @contextlib.contextmanager
+def forms_of_platform(platform: str) -> Iterator[None]:
+    """Runs the forms for one platform inside the ``with`` block, so that JAX traces no others.
+
+    Operations whose form ``use_forms`` chose outside the block keep it.
+
+    Args:
+        platform: the ``platform`` of a ``jax.Device``.
+    """
+    platform = {"gpu": "cuda"}.get(platform, platform)
+    names = {operation.__name__: platform if platform in forms else PLAIN for operation, forms in FORMS.items()}
+    with _chosen(tuple(sorted((names | dict(_chosen.value)).items()))):
+        yield
+
+
+@contextlib.contextmanager
 def use_forms(every: str | None = None, /, **choices: str) -> Iterator[None]:
     """Chooses forms by name for the code inside the ``with`` block, on any platform.
 

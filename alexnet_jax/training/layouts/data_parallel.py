@@ -132,7 +132,7 @@ class DataParallel(Layout):
     ) -> Callable[..., Any]:
         replicated = self._sharding(jax.P())
         return jax.jit(
-            self._in_context(self._partition(step, state, inputs, **options)),
+            self._in_context(self._for_platform(self._partition(step, state, inputs, **options))),
             donate_argnums=(0,) if updates else (),
             out_shardings=(self.shardings(state), replicated) if updates else replicated,
         )

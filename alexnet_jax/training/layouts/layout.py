@@ -6,6 +6,7 @@ returns it.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from alexnet_jax.batch import INDEX, PADDING_LABEL, Batch
 from alexnet_jax.config import TrainConfig, Views
+from alexnet_jax.ops.backends import forms_of_platform
 from alexnet_jax.training.eval_steps import eval_step, kept_outputs, predict_step
 from alexnet_jax.training.finite import all_finite
 from alexnet_jax.training.memory import check_memory
@@ -247,6 +249,16 @@ class Layout(ABC):
         if name not in self._compiled:
             self._compiled[name] = self._compile(step, state, inputs, updates, **options)
         return self._compiled[name]
+
+    def _for_platform(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` with the forms of the layers for these devices: tracing all forms takes twice as long."""
+
+        @functools.wraps(getattr(function, "func", function))  # JAX names the program after it
+        def traced(*arguments: Any) -> Any:
+            with forms_of_platform(self.devices[0].platform):
+                return function(*arguments)
+
+        return traced
 
     def _wait(self, results: Any) -> Any:
         """Returns ``results``, on virtual devices once they are computed.

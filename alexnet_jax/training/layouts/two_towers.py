@@ -71,7 +71,7 @@ class TwoTowers(Layout):
         """Each device gets its half of the state and all of the inputs. Both return the same metrics."""
         axes = map_state(state, lambda _, leaf: leaf.ndim - 2, lambda _: None)
         return jax.pmap(
-            partial(step, config=self.config, tower_axis=TOWER_AXIS, **options),
+            self._for_platform(partial(step, config=self.config, tower_axis=TOWER_AXIS, **options)),
             axis_name=TOWER_AXIS,
             in_axes=(axes, *[None] * inputs),
             out_axes=(axes, None) if updates else None,
