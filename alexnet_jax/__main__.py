@@ -18,6 +18,7 @@ from alexnet_jax.signals import exit_on_interrupt, ignore_stop_signals
 
 COMMANDS = {
     "train": "train a net, or resume a run",
+    "sweep": "train several nets with different options and seeds, and compare them",
     "evaluate": "measure the errors of a trained net on a whole split",
     "prepare": "make a data set of small images from ImageNet's tars, a folder or TFDS",
     "predict": "print the most probable classes of images",
@@ -38,7 +39,7 @@ COMMANDS = {
 
 _STATUS_OF_SIGNAL = 128
 """The exit status after a signal is this number plus that of the signal."""
-_WRITERS = ("train", "prepare", "features", "convert", "export", "report")
+_WRITERS = ("train", "sweep", "prepare", "features", "convert", "export", "report")
 """The commands whose results are files. They do not need their output."""
 
 

@@ -24,7 +24,6 @@ from alexnet_jax.weights.catalogue import CATALOGUE
 from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
-from tests.helpers.fast_compilation import fast_compilation
 from tests.helpers.imagenet import write_imagenet
 from tests.helpers.object_store import serving, use
 from tests.helpers.torch_files import Stored, tensor, zipped
@@ -79,7 +78,6 @@ def place(tmp_path_factory, monkeypatch_module, stack):
     Also photos in the bucket ``s3://bucket`` of a server on this machine.
     """
     place = tmp_path_factory.mktemp("readme")
-    stack.enter_context(fast_compilation())
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
         (place / "photos" / kind).mkdir(parents=True)
@@ -132,7 +130,7 @@ def test_command(place, line):
     """Runs of training end after an epoch."""
     tool, *arguments = shlex.split(line.removeprefix("uv run "))
     assert tool == "alexnet", f"{line} runs neither here nor in CI"
-    if arguments[0] == "train" and "--epochs" not in arguments:
+    if arguments[0] in ("train", "sweep") and "--epochs" not in arguments:
         arguments += ["--epochs", "1"]
     done = alexnet(*arguments, cwd=place)
     assert done.returncode == 0, done.stderr

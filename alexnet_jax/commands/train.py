@@ -75,22 +75,42 @@ class TrainArguments:
     times the longest one before, and at least 30."""
     profile: Path | None = None
     """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
+    seeds: int | None = None
+    """Train this many nets, one after another, with seeds from --seed on (`alexnet sweep --help`)."""
     log: LoggerName | None = None
     """Also log the metrics with TensorBoard (in the run directory), Weights & Biases or Trackio."""
     quiet: bool = False
     """Print only errors and the final line."""
 
 
-@exit_on_interrupt()
 def main(arguments: list[str]) -> int:
     """Trains, and prints the result and the next commands."""
     options = parse_common(arguments)
     if options.help:
         print(short_help(), end="")
         return 0
+    if options.seeds is not None and not options.help_all:
+        from alexnet_jax.commands.sweep import sweep
+
+        return sweep(arguments, options)
+    return train_run(arguments)
+
+
+@exit_on_interrupt()
+def train_run(arguments: list[str], is_swept: bool = False) -> int:
+    """Trains one run.
+
+    Args:
+        arguments: the words of ``alexnet train``.
+        is_swept: whether the run is one of several, so that no next commands are printed.
+
+    Returns:
+        The exit status.
+    """
+    options = parse_common(arguments)
     url = url_of(options.workdir or "")
     if url is None or options.help_all:
-        return _run(arguments, options)
+        return _run(arguments, options, is_swept=is_swept)
     from alexnet_jax.training.run_mirror import mirrored_run_of
 
     with _team(options) as team, mirrored_run_of(team, url, partial(say, Console(quiet=options.quiet))) as workdir:
@@ -98,7 +118,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(
-    arguments: list[str], options: argparse.Namespace, workdir: RunDirectory | None = None, team: Team | None = None
+    arguments: list[str],
+    options: argparse.Namespace,
+    workdir: RunDirectory | None = None,
+    team: Team | None = None,
+    is_swept: bool = False,
 ) -> int:
     start = starting_run(options, workdir)
     if options.help_all:
@@ -107,7 +131,7 @@ def _run(
     if parsed.profile is not None:
         check(url_of(parsed.profile) is None, "--profile", shown(parsed.profile), "use a directory of this machine")
     with _team(parsed) if team is None else contextlib.nullcontext(team) as team:
-        return _train(parsed, start, team)
+        return _train(parsed, start, team, is_swept)
 
 
 def _team(parsed: TrainArguments | argparse.Namespace) -> contextlib.AbstractContextManager[Team]:
@@ -123,7 +147,7 @@ def _team(parsed: TrainArguments | argparse.Namespace) -> contextlib.AbstractCon
     return contextlib.nullcontext(Team())
 
 
-def _train(parsed: TrainArguments, start: StartingRun, team: Team) -> int:
+def _train(parsed: TrainArguments, start: StartingRun, team: Team, is_swept: bool) -> int:
     from alexnet_jax.runtime import use_virtual_devices
 
     use_virtual_devices(virtual_devices(parsed.layout, parsed.devices, parsed.data_parallel, team.count))
@@ -154,9 +178,9 @@ def _train(parsed: TrainArguments, start: StartingRun, team: Team) -> int:
     if not team.is_main:
         return 0 if result.stopped_by is None else 128 + result.stopped_by
     if result.stopped_by is not None:
-        _report_stop(start.workdir, result)
+        _report_stop(start.workdir, result, is_swept)
         return 128 + result.stopped_by
-    _report_end(console, start.workdir, result)
+    _report_end(Console(quiet=True) if is_swept else console, start.workdir, result)
     return 0
 
 
@@ -190,10 +214,12 @@ def _planned_epochs(config: TrainConfig) -> int:
     return next((run.epochs for run in presets if run.schedule == config.schedule), config.epochs)
 
 
-def _report_stop(workdir: RunDirectory, result: Result) -> None:
+def _report_stop(workdir: RunDirectory, result: Result, is_swept: bool) -> None:
     console = Console()
     if result.step == 0:
         say(console, "stopped before the first step: nothing was saved")
+    elif is_swept:
+        say(console, f"stopped and saved at step {result.step:,}")
     else:
         say(console, f"stopped and saved at step {result.step:,}; to resume:")
         say_verbatim(console, command("train", "--workdir", workdir.place))

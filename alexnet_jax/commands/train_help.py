@@ -35,6 +35,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--optimizer.frozen": ("LAYER ...", "layers that keep their initial weights"),
         "--dtype": ("NAME", "float32 or bfloat16"),
         "--seed": ("N", "random seed"),
+        "--seeds": ("N", "train this many nets"),
     },
     "running": {
         "--devices": ("N", "the number of devices; on 2 each has half of the net"),
@@ -45,7 +46,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
 }
 _FLAGS = {
     "--overwrite": "delete the run in the run directory and start afresh",
-    "--distributed": "train with several processes, on a cluster",
+    "--distributed": "train with several processes",
     "--quiet": "print only errors and the final line",
     "--help-all": "show every option",
 }

@@ -1,0 +1,1 @@
+"""Several runs of training that differ in some options and in the random seed."""
