@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,9 @@ from alexnet_jax import runtime
 
 if TYPE_CHECKING:
     from tests.helpers.object_store import ObjectStore
+
+# without bytecode, each process that a test starts compiles the sources of JAX and others for four seconds
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the cache of the process that starts them
     _cache = tempfile.mkdtemp(prefix="alexnet-tests-")
@@ -45,15 +48,33 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def pytest_configure(config: pytest.Config) -> None:
     """Makes XLA compile without optimisation, because small nets take longer to compile than to run.
 
-    With any other ``-m``, such as ``-m slow``, tests run the programs that users run. Commands that tests start in
-    other processes get the same settings.
+    Commands that tests start in other processes get the same settings. With ``-m slow``, tests marked ``optimized`` run
+    the programs that users run.
     """
-    if config.option.markexpr.strip() != "not slow":
-        return
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
-    jax.config.update("jax_disable_most_optimizations", True)
-    if version("jaxlib").startswith("0.10."):  # later releases abort at this flag
+    _optimize(False)
+    if not _has_slow_tests(config) and version("jaxlib").startswith("0.10."):  # later releases abort at this flag
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Compiles the programs of a test, and of its fixtures, as it is marked."""
+    if not (_has_slow_tests(item.config) and item.get_closest_marker("optimized")):
+        return (yield)
+    _optimize(True)
+    try:
+        return (yield)
+    finally:
+        _optimize(False)
+
+
+def _has_slow_tests(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr.strip() != "not slow")
+
+
+def _optimize(is_on: bool) -> None:
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(not is_on).lower()
+    jax.config.update("jax_disable_most_optimizations", not is_on)
 
 
 @pytest.fixture

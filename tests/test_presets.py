@@ -13,19 +13,12 @@ from alexnet_jax.training.loop import train
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.command import alexnet
-from tests.helpers.fast_compilation import fast_compilation
 from tests.helpers.imagenet import picture, write_imagenet
 from tests.helpers.nets import tiny_model
 
 RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
 NETS = {recipe: next(net for net in VARIANTS if variant(net) == preset(recipe).model) for recipe in RECIPES}
 """The net of each recipe."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fast():
-    with fast_compilation():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,7 @@ def test_a_missing_compiler_is_named_with_the_extra_that_installs_it(monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed")
 def test_the_compiler_for_tpus_compiles_a_step_for_four_chips():
     done = alexnet("plan", "--topology", "v5e:2x2", "--preset", "cifar10", "--layouts", "data", "--json", "-")

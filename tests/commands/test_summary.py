@@ -133,6 +133,7 @@ def test_trained_weights_give_no_warning(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_the_sample_run_looks_trained_after_an_epoch(tmp_path):
     done = alexnet("train", "--epochs", 1, "--workdir", tmp_path / "run", "--quiet")
     assert done.returncode == 0, done.stderr

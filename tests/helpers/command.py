@@ -12,8 +12,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from matplotlib.figure import Figure
 
 from alexnet_jax.__main__ import main
+from alexnet_jax.console import plots
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ def alexnet(*arguments: object, cwd: Path | None = None) -> Done:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         contextlib.chdir(cwd or Path.cwd()),
+        mock.patch.object(plots, "new_figure", Figure),  # a constrained layout takes half of a plot's time
         _same_signal_handlers(),
         pytest.raises(SystemExit) as leaving,
     ):

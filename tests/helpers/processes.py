@@ -46,8 +46,7 @@ class LongRun:
         command += ["--evaluate_every", "60000", "--checkpoint_every", "500000", "--log_every", "1"]
         command += ["--data.dataset", str(folder), "--workdir", str(workdir)]
         self.directory = RunDirectory(workdir)
-        environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
-        defaults = {"stderr": subprocess.PIPE, "process_group": 0, "env": environment}
+        defaults = {"stderr": subprocess.PIPE, "process_group": 0}
         self.process = subprocess.Popen(command, **defaults | options)
 
     def __enter__(self) -> LongRun:

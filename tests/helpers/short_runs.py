@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from alexnet_jax.training import evaluation, loop
-from alexnet_jax.training.layouts import choose_layout
+from alexnet_jax.training.layouts import Layout, choose_layout
 
 # 15 steps, 3 in an epoch, evaluated after 6, 12 and 15, and a checkpoint also after 4 and 8
 OPTIONS = ["--preset", "quickstart", "--devices", 1, "--batch_size", 4, "--epochs", 5, "--evaluate_every", 2]
@@ -38,7 +38,20 @@ def fast_runs(draw_curves: Callable[..., Any] = lambda *_: None) -> Iterator[Non
     """A context in which runs with equal configs share their compiled steps, and an evaluation has batches of two."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "choose_layout", functools.cache(choose_layout))
+        patch.setattr(Layout, "compile_train_steps", _once(Layout.compile_train_steps))
         patch.setattr(loop, "draw_curves", draw_curves)
         patch.setattr(loop, "draw_filters", lambda *_: None)
         patch.setattr(evaluation, "BATCH_SIZE", 2)
         yield
+
+
+def _once(compile_train_steps: Callable[..., None]) -> Callable[..., None]:
+    """``Layout.compile_train_steps``, which compiles each number of steps once for each layout."""
+    compiled: set[tuple[Layout, int]] = set()
+
+    def compile_new(layout: Layout, state: Any, batch: Any, key: Any, counts: Iterable[int]) -> None:
+        new = [count for count in counts if (layout, count) not in compiled]
+        compile_train_steps(layout, state, batch, key, new)
+        compiled.update((layout, count) for count in new)
+
+    return compile_new

@@ -10,6 +10,8 @@ import pytest
 
 from alexnet_jax import UsageError, lpips, pretrained, variant
 
+pytestmark = pytest.mark.optimized
+
 SIZE = (32, 37)
 HEADS = ["v0.1", None]
 

@@ -27,6 +27,8 @@ from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first, to_channels_first
 from tests.helpers.references import CAFFE, TORCH, difference, draw, reference, tiny
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CAFFE + TORCH)

@@ -19,6 +19,8 @@ from alexnet_jax.training.state import create_train_state
 from tests.helpers import formulas
 from tests.helpers.nets import tiny_model
 
+pytestmark = pytest.mark.optimized
+
 
 def layer_file_145(params, images):
     """The logits at test time of the authors' layers-145.cfg for images minus the mean, in float64.

@@ -27,7 +27,7 @@ from alexnet_jax.training.state import create_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 GRAPH = Path(onnx.__file__).parent / "backend/test/data/light/light_bvlc_alexnet.onnx"
 MODEL = variant("caffe_alexnet")

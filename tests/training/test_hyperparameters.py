@@ -73,7 +73,8 @@ def batches(batch):
 
 
 class TestAgainstTheConfig:
-    @pytest.mark.slow  # without optimisation, as in the default suite, XLA rounds differently if numbers are constants
+    @pytest.mark.slow
+    @pytest.mark.optimized  # otherwise XLA rounds differently if numbers are constants
     @pytest.mark.parametrize("name", CONFIGS)
     def test_those_of_the_config_give_the_same_bits(self, name, batch):
         config = CONFIGS[name]

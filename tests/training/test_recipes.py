@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import alexnet_jax
-from tests.helpers.fast_compilation import fast_compilation
 
 PAGE = (Path(alexnet_jax.__file__).parent / "training" / "RECIPES.md").read_text()
 START, *RECIPES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -19,10 +18,9 @@ NAMES = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def start():
-    with fast_compilation():
-        names = {}
-        exec(START, names)
-        yield names
+    names = {}
+    exec(START, names)
+    return names
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from alexnet_jax.training.lease import this_process
 from alexnet_jax.training.store_lease import StoreLease
 from alexnet_jax.weights.read import load_run
 from tests.helpers.command import alexnet
-from tests.helpers.fast_compilation import fast_compilation
 from tests.helpers.processes import ALEXNET
 from tests.helpers.short_runs import OPTIONS, fast_runs, write_pictures
 
@@ -33,7 +32,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast():
-    with fast_compilation(), fast_runs(lambda rows, config, path: path.write_bytes(b"curves")):
+    with fast_runs(lambda rows, config, path: path.write_bytes(b"curves")):
         yield
 
 

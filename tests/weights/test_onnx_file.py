@@ -65,6 +65,7 @@ def test_the_graph_of_the_model_zoo_is_read_as_caffe_alexnet(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_the_graph_of_the_model_zoo_is_read_at_full_size(tmp_path):
     check_against_onnx_runtime(drawn_layers(layer_shapes(variant("caffe_alexnet"))), tmp_path)
 
