@@ -26,20 +26,28 @@ from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.hints import command_with_packages
 from alexnet_jax.weights.channels_first import to_channels_first
 
-PEERS = {"torch": "PyTorch", "flax": "plain Flax", "float32": "alexnet_jax in float32"}
+PEERS = {
+    "torch": "PyTorch",
+    "flax": "plain Flax",
+    "onnxruntime": "ONNX Runtime",
+    "float32": "alexnet_jax in float32",
+}
 """The peers, and their names in the table."""
 LOGITS_TOLERANCE: dict[Dtype, float] = {"float32": 1e-4, "bfloat16": 3e-2}
 """Largest difference of a peer's logits from ours, as a fraction of the largest logit."""
 
+_PACKAGES = {"onnxruntime": ("onnx", "onnxruntime")}
+"""What a peer needs, if it is not one package of the same name."""
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 
 
-def check_peer(name: str, dtype: Dtype) -> None:
+def check_peer(name: str, dtype: Dtype, devices: int = 1) -> None:
     """Checks that a peer can run here.
 
     Args:
         name: a key of ``PEERS``.
         dtype: the type that this project's net is timed in.
+        devices: the number of devices. On several, only the training step is timed.
 
     Raises:
         UsageError: its package is not installed, JAX does not run on a CPU, or the peer is the timed net itself.
@@ -47,15 +55,19 @@ def check_peer(name: str, dtype: Dtype) -> None:
     if name == "float32":
         check(dtype != name, "--against", name, "this is already timed, use it with --dtype bfloat16")
         return
-    if importlib.util.find_spec(name) is None:
-        remedy = command_with_packages([name], "bench", "--against", name)
-        raise UsageError(f"--against is {name}: the package {name} is not installed; use `{remedy}`")
+    for package in _PACKAGES.get(name, (name,)):
+        if importlib.util.find_spec(package) is None:
+            remedy = command_with_packages(_PACKAGES.get(name, (name,)), "bench", "--against", name)
+            raise UsageError(f"--against is {name}: the package {package} is not installed; use `{remedy}`")
+    if name == "onnxruntime":
+        check(dtype == "float32", "--against", name, "it computes in float32 only, use --dtype float32")
+        check(devices == 1, "--against", name, "it has no training step, use --devices 1")
     if jax.default_backend() != "cpu":
         raise UsageError(f"--against is {name}: peers run on CPUs only, and JAX runs on {jax.default_backend()} here")
 
 
 def _check_layers(name: str, model: ModelConfig) -> None:
-    if name == "float32":
+    if name in ("float32", "onnxruntime"):
         return
     remedy = f"the {PEERS[name]} peer has no such layer, use another net or no --against"
     for layer in model.layers():
@@ -80,6 +92,8 @@ def running_peer(name: str, net: OwnNet) -> Iterator[Peer]:
     _check_layers(name, net.config.model)
     with tempfile.TemporaryDirectory() as temporary:
         _write_task(Path(temporary), net)
+        if name == "onnxruntime":
+            _write_onnx(Path(temporary), net)
         with running_program(name, f"{name}_peer.py", net.config.dtype, Path(temporary)) as peer:
             yield peer
 
@@ -121,6 +135,7 @@ class Peer:
         name: its key in ``PEERS``.
         about: its versions and threads.
         forms: the forms in which it runs the net.
+        works: what they can do, some of ``net.WORKS``.
     """
 
     def __init__(self, name: str, dtype: Dtype, process: subprocess.Popen[str], error_file: Path) -> None:
@@ -131,6 +146,7 @@ class Peer:
         greeting = self._answer()
         self.about: str = greeting["about"]
         self.forms: list[str] = greeting["forms"]
+        self.works: list[str] = greeting["works"]
 
     def check_logits(self, logits: np.ndarray) -> None:
         """Compares the logits of every form with ``logits``.
@@ -167,6 +183,13 @@ class Peer:
             ]
             raise AlexNetError(f"{PEERS[self.name]} ended early: {errors[-1][:300]}")
         return json.loads(line)
+
+
+def _write_onnx(directory: Path, net: OwnNet) -> None:
+    from alexnet_jax.export.onnx_graph import onnx_net
+
+    model = onnx_net(net.config.model, jax.device_get(net.params), jax.device_get(net.batch_stats))
+    (directory / "net.onnx").write_bytes(model.SerializeToString())
 
 
 def _write_task(directory: Path, net: OwnNet) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from alexnet_jax.bench.layers import layer_contenders
 from alexnet_jax.bench.machine import describe_machine, matmul_contenders
-from alexnet_jax.bench.net import OwnNet, flops
+from alexnet_jax.bench.net import WORKS, OwnNet, flops
 from alexnet_jax.bench.peers import PEERS, Peer, running_peer
 from alexnet_jax.bench.report import OURS, Report
 from alexnet_jax.bench.timing import Contender, Task, alternate
@@ -61,6 +61,7 @@ class OwnNetInFloat32:
     name = "float32"
     about = "the same program"
     forms = ("",)
+    works = WORKS
 
     def __init__(self, net: OwnNet) -> None:
         config = dataclasses.replace(net.config, dtype="float32")
@@ -89,6 +90,6 @@ def _net_contenders(net: OwnNet, peers: Sequence[Peer | OwnNetInFloat32]) -> dic
         cost = flops(net.config.model, work, net.config.batch_size)
         contenders[Task(OURS, "", work, cost)] = own
         for peer in peers:
-            for form in peer.forms:
+            for form in peer.forms if work in peer.works else ():
                 contenders[Task(peer.name, form, work, cost)] = peer.contender(form, work)
     return contenders

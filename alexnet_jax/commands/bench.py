@@ -49,8 +49,9 @@ class BenchArguments:
     """The number of rounds, after one warm-up round."""
     layers: bool = False
     """Also time each layer separately."""
-    against: tuple[Literal["torch", "flax", "float32"], ...] = ()
-    """Compare with the same net in PyTorch or in plain Flax, on CPUs, or with this project's net in float32."""
+    against: tuple[Literal["torch", "flax", "onnxruntime", "float32"], ...] = ()
+    """Compare with the same net in PyTorch, plain Flax or ONNX Runtime, on CPUs, or with this net in float32. ONNX
+    Runtime has the forward pass only."""
     json: JsonPath = None
     """Also write the results to a JSON file; - prints the JSON instead of the tables."""
 
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.training.layouts import choose_layout
 
     for name in parsed.against:
-        check_peer(name, parsed.dtype)
+        check_peer(name, parsed.dtype, parsed.devices)
     config = bench_config(model, parsed.batch_size, parsed.dtype)
     choose_layout(config, parsed.devices)  # refuses a wrong number of devices before the work begins
     with progress() as doing:

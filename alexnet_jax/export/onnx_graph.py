@@ -7,11 +7,11 @@ imports the package onnx.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
+from jaxtyping import PyTree
 from onnx import helper, numpy_helper
 
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig, TrainConfig
@@ -25,42 +25,43 @@ _OPSET, _IR_VERSION = 13, 7
 
 def onnx_model(config: TrainConfig, state: TrainState, class_names: tuple[str, ...]) -> onnx.ModelProto:
     """The graph from stored uint8 ``images`` to ``logits``, with the shapes of all intermediate values."""
-    variables = state.inference_variables
-    graph = _Graph(
-        config.model,
-        to_channels_first(variables["params"], config.model, is_bgr=False),
-        variables["batch_stats"],
-    )
-    x = graph.crop("images", config, state)
-    for layer in config.model.layers():
-        x = graph.layer(layer, x)
+    graph = _Graph(config.model, **state.inference_variables)
     pixels = config.data.image_size
     shape: list[str | int] = ["batch", pixels, pixels, config.model.channels]
     images = helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, shape)
-    logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", config.model.classes])
-    net = helper.make_graph(graph.nodes, "alexnet", [images], [logits], graph.constants)
-    opset = helper.make_opsetid("", _OPSET)
-    model = helper.make_model(net, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alexnet_jax")
+    model = graph.model_of(images, graph.crop("images", config, state))
     if class_names:
         helper.set_model_props(model, {"class_names": json.dumps(class_names)})
     return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
 
 
+def onnx_net(model: ModelConfig, params: PyTree, batch_stats: PyTree) -> onnx.ModelProto:
+    """The graph of the net alone, from float32 ``crops`` (batch, channels, height, width) to ``logits``."""
+    graph = _Graph(model, params, batch_stats)
+    shape: list[str | int] = ["batch", model.channels, model.image_size, model.image_size]
+    crops = helper.make_tensor_value_info("crops", onnx.TensorProto.FLOAT, shape)
+    return graph.model_of(crops, "crops")
+
+
 class _Graph:
     """Builds the graph. Methods add nodes that read the value named ``x`` and return the name of their output."""
 
-    def __init__(
-        self,
-        model: ModelConfig,
-        layers: Mapping[str, Mapping[str, np.ndarray]],
-        batch_stats: Mapping[str, Mapping[str, np.ndarray]],
-    ) -> None:
+    def __init__(self, model: ModelConfig, params: PyTree, batch_stats: PyTree) -> None:
         self.model = model
-        self.layers = layers
+        self.layers = to_channels_first(params, model, is_bgr=False)
         self.batch_stats = batch_stats
         self.size = model.image_size  # side in pixels of the output of the last node
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+
+    def model_of(self, inputs: onnx.ValueInfoProto, x: str) -> onnx.ModelProto:
+        """The model that reads ``inputs``, after the nodes of all layers, of which the first reads ``x``."""
+        for layer in self.model.layers():
+            x = self.layer(layer, x)
+        logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", self.model.classes])
+        net = helper.make_graph(self.nodes, "alexnet", [inputs], [logits], self.constants)
+        opset = helper.make_opsetid("", _OPSET)
+        return helper.make_model(net, opset_imports=[opset], ir_version=_IR_VERSION, producer_name="alexnet_jax")
 
     def node(self, operator: str, name: str, *inputs: str, **attributes: Any) -> str:
         """Adds a node whose output has the node's name."""

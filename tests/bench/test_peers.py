@@ -69,6 +69,24 @@ def test_pytorch_computes_the_same_logits_and_trains(task):
         assert form.net.kernels["conv1"].grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("name", ["paper", "cifar10_11pct", "layer_file_150", "alexnet_bn"])
+def test_onnx_runtime_computes_the_same_logits(name, tmp_path):
+    net = OwnNet(bench_config(dataclasses.replace(tiny_model(name), image_size=70), 3), 1)
+    with peers.running_peer("onnxruntime", net) as peer:
+        assert (peer.forms, peer.works) == ([""], ["forward"])
+        peer.check_logits(np.asarray(jax.jit(net.logits)(net.params, net.crops)))
+        assert peer.contender("", "forward")() > 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "devices", "message"),
+    [("bfloat16", 1, "float32 only, use --dtype float32"), ("float32", 2, "no training step, use --devices 1")],
+)
+def test_onnx_runtime_is_refused_for_what_it_cannot_do(dtype, devices, message):
+    with pytest.raises(UsageError, match=f"^--against is 'onnxruntime': it .*{message}$"):
+        peers.check_peer("onnxruntime", dtype, devices)
+
+
 @pytest.fixture
 def start_program(tmp_path, monkeypatch):
     """Starts a program in place of the peer for plain Flax."""
@@ -82,7 +100,7 @@ def start_program(tmp_path, monkeypatch):
 
 
 ANSWERS = """
-print(json.dumps({"about": "a test", "forms": ["one"]}), flush=True)
+print(json.dumps({"about": "a test", "forms": ["one"], "works": ["train"]}), flush=True)
 for line in sys.stdin:
     print(json.dumps({"logits": [[1.0, 2.0]], "seconds": 0.5}), flush=True)
 """

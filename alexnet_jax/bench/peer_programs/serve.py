@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,11 +48,17 @@ def layers(arrays: dict[str, np.ndarray], memory_format: str) -> dict[str, dict[
     return tree
 
 
-def serve(about: str, forms: Mapping[str, Form]) -> None:
-    """Answers requests from standard input until it ends."""
+def serve(about: str, forms: Mapping[str, Any], works: Sequence[str] = ("forward", "gradient", "train")) -> None:
+    """Answers requests from standard input until it ends.
+
+    Args:
+        about: the versions and threads of the program.
+        forms: the forms in which it runs the net: ``Form``, or what has those of its methods that ``works`` names.
+        works: what the forms can do.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # so that output of libraries does not mix with the answers
-    print(json.dumps({"about": about, "forms": list(forms)}), file=answers, flush=True)
+    print(json.dumps({"about": about, "forms": list(forms), "works": list(works)}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(answer(forms[request["form"]], request["work"])), file=answers, flush=True)
