@@ -214,7 +214,7 @@ def _planned_epochs(config: TrainConfig) -> int:
     return next((run.epochs for run in presets if run.schedule == config.schedule), config.epochs)
 
 
-def _report_stop(workdir: RunDirectory, result: Result, is_swept: bool) -> None:
+def _report_stop(workdir: RunDirectory, result: Result, is_swept: bool = False) -> None:
     console = Console()
     if result.step == 0:
         say(console, "stopped before the first step: nothing was saved")

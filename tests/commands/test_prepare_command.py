@@ -81,7 +81,11 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, phot
 
 @pytest.mark.parametrize(
     ("size", "options"),
-    [(20, ["--validation_fraction", 0.2]), (32, []), (128, ["--encoding", "raw"])],
+    [
+        pytest.param(20, ["--validation_fraction", 0.2], marks=pytest.mark.slow),
+        (32, []),
+        pytest.param(128, ["--encoding", "raw"], marks=pytest.mark.slow),
+    ],
 )
 def test_the_next_command_works_as_printed(tmp_path, photos, size, options):
     folder = photos("my photos", per_class=10)

@@ -106,6 +106,7 @@ def test_the_devices_of_a_cpu_share_its_memory(config, monkeypatch):
     assert not hold_examples(DATA, config, choose_layout(config, 2))
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_same_parameters_on_either_path(photos, tmp_path, monkeypatch):
     folder = photos(per_class=12, splits=("train", "test"))
     (folder / "train" / "cat" / "3.png").write_bytes(b"not an image")

@@ -146,7 +146,11 @@ class TestTracing:
 
     @pytest.mark.parametrize(
         ("name", "rate", "size"),
-        [("learning_rate", 1e-5, 3e-7), ("momentum", 1e-5, 0.02), ("weight_decay", 0.01, 0.02)],
+        [
+            ("learning_rate", 1e-5, 3e-7),
+            pytest.param("momentum", 1e-5, 0.02, marks=pytest.mark.slow),
+            pytest.param("weight_decay", 0.01, 0.02, marks=pytest.mark.slow),
+        ],
     )
     def test_grad_gives_the_derivative_of_a_later_loss(self, name, rate, size, batch, batches):
         """At small rates, where the loss is smooth."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.processes import ALEXNET
 
@@ -15,6 +17,7 @@ def train(workdir, folder, *options):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_run_on_a_mesh_continues_on_one_device(photos, tmp_path):
     folder = photos(per_class=12)
     first = train(tmp_path / "run", folder, "--epochs", "1", "--layout", "mesh", "--data_parallel", "2")

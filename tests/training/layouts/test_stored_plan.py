@@ -104,6 +104,7 @@ def test_without_a_plan_the_memory_decides_and_the_reason_says_so():
         assert reason_of(kind(CONFIG, jax.devices())) == reason
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_plan_and_names_it(tmp_path, photos):
     options = ["--workdir", tmp_path / "run", "--data.dataset", photos(), "--epochs", 1, "--batch_size", 4]
     assert alexnet("train", *options).returncode == 0
