@@ -48,18 +48,18 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def pytest_configure(config: pytest.Config) -> None:
     """Makes XLA compile without optimisation, because small nets take longer to compile than to run.
 
-    Commands that tests start in other processes get the same settings. With ``-m slow``, tests marked ``optimized`` run
-    the programs that users run.
+    Commands that tests start in other processes get the same settings. Slow tests marked ``optimized`` run the programs
+    that users run.
     """
     _optimize(False)
-    if not _has_slow_tests(config) and version("jaxlib").startswith("0.10."):  # later releases abort at this flag
+    if not _has_optimized_tests(config) and version("jaxlib").startswith("0.10."):  # later releases abort at this flag
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Compiles the programs of a test, and of its fixtures, as it is marked."""
-    if not (_has_slow_tests(item.config) and item.get_closest_marker("optimized")):
+    if not (_has_optimized_tests(item.config) and item.get_closest_marker("optimized")):
         return (yield)
     _optimize(True)
     try:
@@ -68,8 +68,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _optimize(False)
 
 
-def _has_slow_tests(config: pytest.Config) -> bool:
-    return bool(config.option.markexpr.strip() != "not slow")
+def _has_optimized_tests(config: pytest.Config) -> bool:
+    return config.option.markexpr not in ("not slow", "slow and not optimized")
 
 
 def _optimize(is_on: bool) -> None:

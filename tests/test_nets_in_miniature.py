@@ -46,12 +46,8 @@ def run(name: str, workdir: RunDirectory, epochs: int, devices: int):
     ("name", "devices"),
     [
         ("cifar10_11pct", 1),
-        ("cifar10_13pct", 1),
         ("cifar10_18pct", 1),
-        ("layer_file_146", 2),
-        ("layer_file_150", 1),
         ("layer_file_150", 2),
-        ("layer_file_167", 2),
         ("one_weird_trick", 1),
     ],
 )

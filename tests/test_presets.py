@@ -17,7 +17,8 @@ from tests.helpers.imagenet import picture, write_imagenet
 from tests.helpers.nets import tiny_model
 
 RECIPES = [name for name in PRESETS if name.startswith("imagenet")]
-NETS = {recipe: next(net for net in VARIANTS if variant(net) == preset(recipe).model) for recipe in RECIPES}
+MODELS = {net: variant(net) for net in VARIANTS}
+NETS = {recipe: next(net for net in MODELS if MODELS[net] == preset(recipe).model) for recipe in RECIPES}
 """The net of each recipe."""
 
 

@@ -30,7 +30,7 @@ def add_class(folder, name, count, colour):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("classes", "devices"), [(NINE, 2), (NINE, 1), (("cat",), 2), (("cat",), 1)])
+@pytest.mark.parametrize(("classes", "devices"), [(NINE, 2), (("cat",), 1)])
 def test_a_folder_is_trained_evaluated_and_predicted(tmp_path, classes, devices):
     folder = tmp_path / "photos"
     for label, name in enumerate(classes):
@@ -116,14 +116,13 @@ def test_weights_of_another_net_are_refused(photos, tmp_path, options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", [1, 2])
-def test_a_thousand_classes(tmp_path, devices):
+def test_a_thousand_classes(tmp_path):
     for number in range(1000):
         place = tmp_path / "photos" / f"class{number:04}"
         place.mkdir(parents=True)
         for index in range(1 + number % 3):
             Image.fromarray(np.full((8, 8, 3), number % 256, np.uint8)).save(place / f"{index}.png")
-    done = train(tmp_path / "photos", tmp_path / "run", "--devices", devices, "--epochs", 1)
+    done = train(tmp_path / "photos", tmp_path / "run", "--devices", 2, "--epochs", 1)
     assert done.returncode == 0, done.stderr
     assert "1,000 classes" in done.stdout
     assert re.search(r"\d+ of 1,000 classes have one \(class0000, ", done.stdout)

@@ -61,7 +61,6 @@ def trained(config, layout, data, held, start=0):
         (1, "single", 2, 4),
         (2, "towers", 1, 0),
         (2, "data", 1, 0),
-        pytest.param(2, "data", 2, 0, marks=pytest.mark.slow),
         pytest.param(2, "towers", 2, 0, marks=pytest.mark.slow),
         pytest.param(2, "mesh", 1, 4, marks=pytest.mark.slow),
         pytest.param(2, "hybrid", 2, 0, marks=pytest.mark.slow),

@@ -32,7 +32,7 @@ def compilations():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("devices", "steps_per_dispatch"), [(2, 1), (1, 1), (1, 2)])
+@pytest.mark.parametrize(("devices", "steps_per_dispatch"), [(2, 1), (1, 2)])
 def test_nothing_compiles_after_the_first_step_and_the_first_evaluation(
     photos, tmp_path, monkeypatch, compilations, devices, steps_per_dispatch
 ):
