@@ -102,7 +102,7 @@ def test_two_towers_equal_one_device_over_three_steps(batch):
         towers, found = two.train_step(towers, batch, KEY)
         assert_close(found, want, 1e-5)
         if count == 0:  # the velocities are the gradients
-            assert_close(two.collect(towers).opt_state, grouped.opt_state, 1e-5)
+            assert_close(two.collect(towers).opt_state, grouped.opt_state, 1e-4)
     collected = two.collect(towers)
     assert_close(collected.params, grouped.params, 1e-4)
     assert_close(collected.batch_stats, grouped.batch_stats, 1e-4)
