@@ -1,4 +1,4 @@
-"""Two virtual devices, strict promotion, and fast compilation for every test."""
+"""Two virtual devices and strict promotion for all tests, and fast compilation for those not marked ``optimized``."""
 
 from __future__ import annotations
 

@@ -44,12 +44,12 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def inference_params(self) -> PyTree:
-        """The parameters for everything but training: ``average``, or ``params`` if the run keeps no average."""
+        """The parameters to evaluate and export: ``average``, or ``params`` if the run keeps no average."""
         return self.inference_variables["params"]
 
     @property
     def inference_variables(self) -> dict[str, PyTree]:
-        """The collections ``params`` and ``batch_stats`` of ``AlexNet`` for everything but training."""
+        """The collections ``params`` and ``batch_stats`` of ``AlexNet`` to evaluate and export."""
         variables = {"params": self.params, "batch_stats": self.batch_stats}
         if self.average is None:
             return variables
