@@ -40,6 +40,7 @@ def test_layouts_with_several_replicas_train_like_one_device():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized  # without optimisation, pmap and shard_map differ in the last bit on some processors
 @pytest.mark.parametrize(
     ("scenario", "layouts"),
     [("paper", ALL), ("norm_across_towers", TOWERS), ("batch_norm", WITHOUT_8), ("lars", ("mesh/2", "hybrid/4"))],
