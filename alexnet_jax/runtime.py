@@ -73,14 +73,16 @@ def use_virtual_devices(count: int = 2) -> None:
     """Gives a CPU several devices, and XLA enough threads for them. Call it before JAX's backend starts.
 
     Each virtual device occupies a thread while it waits for the others. XLA starts one thread per core, so two
-    devices deadlock on one or two cores. ``NPROC`` in the environment sets another number of threads.
+    devices deadlock on one or two cores. One device keeps one thread per core, because more are slower. ``NPROC`` in
+    the environment sets another number of threads.
 
     Args:
         count: the number of devices.
     """
     import jax
 
-    os.environ.setdefault("NPROC", str(max(8, 2 * count, usable_cores())))
+    if count > 1:
+        os.environ.setdefault("NPROC", str(max(8, 2 * count, usable_cores())))
     jax.config.update("jax_num_cpu_devices", count)
 
 

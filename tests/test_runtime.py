@@ -86,6 +86,16 @@ def test_tune_cpu_keeps_freed_memory():
     assert page_faults("plain") - page_faults("tuned") > 0.5 * allocated / os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.parametrize(("devices", "threads"), [(1, None), (2, "8"), (8, "16")])
+def test_several_virtual_devices_get_more_threads_than_devices_and_one_gets_the_default(monkeypatch, devices, threads):
+    monkeypatch.setenv("NPROC", "")  # so that it is restored
+    monkeypatch.delenv("NPROC")
+    monkeypatch.setattr(runtime, "usable_cores", lambda: 2)
+    monkeypatch.setattr(jax.config, "update", lambda name, value: None)  # JAX's backend has started
+    runtime.use_virtual_devices(devices)
+    assert os.environ.get("NPROC") == threads
+
+
 @pytest.mark.parametrize("nproc", ["12", "", "many"])
 def test_cpu_threads_follows_nproc_as_xla_does(monkeypatch, nproc):
     monkeypatch.setenv("NPROC", nproc)

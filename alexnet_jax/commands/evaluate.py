@@ -50,7 +50,7 @@ class EvaluateArguments:
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices. Default: one per tower on a CPU, otherwise all."""
+    """The number of devices. Default: one on a CPU, otherwise all."""
     json: JsonPath = None
     """Also write the errors to a JSON file; - prints the JSON instead of the text."""
 

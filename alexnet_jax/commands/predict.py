@@ -40,7 +40,7 @@ class PredictArguments:
     variant: str | None = None
     """The net, if a file of weights fits more than one."""
     devices: int | None = None
-    """The number of devices. Default: one per tower on a CPU, otherwise all."""
+    """The number of devices. Default: one on a CPU, otherwise all."""
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.config.serialize import config_from_json
@@ -18,9 +18,6 @@ from alexnet_jax.stores.fetch import local
 from alexnet_jax.stores.store import url_of
 from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.variants import variant
-
-if TYPE_CHECKING:
-    from alexnet_jax.weights.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -147,8 +144,9 @@ def _with_variant(config: TrainConfig, name: str) -> TrainConfig:
 def _with_init(config: TrainConfig, net: str) -> TrainConfig:
     """``config`` with the net and the preprocessing of the weights ``net``, a path or a name."""
     from alexnet_jax.weights.fine_tuning import fine_tuning_config
+    from alexnet_jax.weights.read import read_config
 
-    return replace(fine_tuning_config(_read(net), config), init=net)
+    return replace(fine_tuning_config(read_config(Path(net)), config), init=net)
 
 
 def _has_no_head(net: str) -> bool:
@@ -157,18 +155,11 @@ def _has_no_head(net: str) -> bool:
     Not if they cannot be read, because a run that resumes does not read them.
     """
     from alexnet_jax.weights.names import PREFIX, SHIPPED
+    from alexnet_jax.weights.read import read_weights
 
     if not Path(net).is_file() and url_of(net) is None and net.removeprefix(PREFIX) not in SHIPPED:
         return False
     try:
-        return bool(_read(net).missing_layers)
+        return bool(read_weights(Path(net)).missing_layers)
     except AlexNetError:
         return False
-
-
-def _read(net: str) -> Weights:
-    from alexnet_jax.runtime import use_virtual_devices
-    from alexnet_jax.weights.read import read_weights
-
-    use_virtual_devices()
-    return read_weights(Path(net))

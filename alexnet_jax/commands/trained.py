@@ -82,9 +82,14 @@ def naming(*nets: Path) -> Iterator[None]:
         raise NotFiniteError(f"{' '.join(map(shown, nets))}: {error}") from error
 
 
-def load_net(net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None) -> Weights:
-    """The net in a run directory or a file. Prints a warning for a damaged checkpoint."""
-    use_virtual_devices()
+def load_net(
+    net: Path, checkpoint: Which, variant: str | None, mean: Path | None = None, devices: int | None = None
+) -> Weights:
+    """The net in a run directory or a file. Prints a warning for a damaged checkpoint.
+
+    A CPU becomes ``devices`` devices, by default one: a net without training runs faster on one.
+    """
+    use_virtual_devices(devices or 1)
     return read_weights(net, variant, mean, checkpoint, lambda line: print(line, file=sys.stderr))
 
 
@@ -99,7 +104,7 @@ def open_images_for(weights: Weights, data: str, split: str | None, default_spli
 
 def load_trained(net: Path, checkpoint: Which, variant: str | None, devices: int | None) -> Trained:
     """The net in a run directory or a file, on ``devices`` devices."""
-    weights = load_net(net, checkpoint, variant)
+    weights = load_net(net, checkpoint, variant, devices=devices)
     weights.check_complete(shown(net))
     layout = choose_layout(weights.config, devices)
     return Trained(weights.config, layout, layout.place(weights.state()), weights.class_names)

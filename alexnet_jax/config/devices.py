@@ -52,12 +52,15 @@ def requested_devices(layout: LayoutName, devices: int | None, data_parallel: in
     return needed if devices is None else devices
 
 
-def virtual_devices(layout: LayoutName, devices: int | None, data_parallel: int | None, processes: int = 1) -> int:
-    """The number of devices that a CPU should have: as many as the run asks for, 2 to ``MOST_VIRTUAL_DEVICES``.
+def virtual_devices(
+    layout: LayoutName, devices: int | None, data_parallel: int | None, processes: int = 1, towers: int = 2
+) -> int:
+    """The number of devices that a CPU should have: as many as the run asks for, at most ``MOST_VIRTUAL_DEVICES``.
 
-    Each of several ``processes`` should have its part of them, by default one. The other arguments and the errors are
-    those of ``requested_devices``.
+    The default is two, or with ``auto`` one for each of the ``towers`` of the net. Each of several ``processes`` should
+    have its part of them, by default one. The other arguments and the errors are those of ``requested_devices``.
     """
+    requested = requested_devices(layout, devices, data_parallel)
     if processes > 1:
-        return max(1, (requested_devices(layout, devices, data_parallel) or 1) // processes)
-    return min(max(2, requested_devices(layout, devices, data_parallel) or 2), MOST_VIRTUAL_DEVICES)
+        return max(1, (requested or 1) // processes)
+    return min(requested or (towers if layout == "auto" else 2), MOST_VIRTUAL_DEVICES)

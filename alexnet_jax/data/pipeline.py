@@ -20,6 +20,7 @@ MOST_BUFFERED = 2**30
 """The largest number of bytes of the batches that are read ahead."""
 _MEMORY_FRACTION = 1 / 8
 """The largest fraction of the usable memory that they take."""
+_READ_NOTHING_AHEAD = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
 
 
 def training_batches(
@@ -66,7 +67,7 @@ def training_indices(source: Source, batch_size: int, seed: int, start: int = 0)
     Returns:
         Batches ``{"index": int32 (batch_size,)}``.
     """
-    batches = _shuffled(source, batch_size, seed).repeat()[start:]
+    batches = _shuffled(source, batch_size, seed).repeat()[start:].to_iter_dataset(_READ_NOTHING_AHEAD)
     return ({INDEX: indices.astype(np.int32)} for indices in batches)
 
 

@@ -25,13 +25,12 @@ _HEAD = ("model.pool_before_dense", "model.dense", "model.dropout.", "model.head
 """The fields of a net that concern its dense layers."""
 
 
-def fine_tuning_config(weights: Weights, config: TrainConfig) -> TrainConfig:
-    """``config`` with the net, the stored images and the normalisation of pixels of ``weights``.
+def fine_tuning_config(source: TrainConfig, config: TrainConfig) -> TrainConfig:
+    """``config`` with the net, the stored images and the normalisation of pixels of the run ``source``.
 
     If ``config`` fine-tunes already, as the preset ``finetune`` does, it keeps its own dense layers and sizes of
     images, and can run on two devices.
     """
-    source = weights.config
     augment = replace(
         config.augment,
         mean=source.augment.mean,

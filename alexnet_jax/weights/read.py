@@ -144,6 +144,21 @@ def local_net(net: Path, checkpoint: Which = "latest", progress: bool = True) ->
     return fetch_run(url, checkpoint, progress)
 
 
+def read_config(net: Path) -> TrainConfig:
+    """The config of a trained net, as in the ``Weights`` that ``read_weights`` returns.
+
+    For a run it does not start JAX's backend, which reading the weights does.
+
+    Args:
+        net: as ``path`` for ``read_weights``.
+
+    Raises:
+        AlexNetError: as ``read_weights``.
+    """
+    run = RunDirectory(local_net(net))
+    return run.read_config() if run.has_checkpoint else read_weights(net).config
+
+
 def _read_file(path: Path, model: ModelConfig | None, mean: Path | None) -> Weights:
     match path.suffix:
         case ".safetensors":

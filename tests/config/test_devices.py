@@ -39,7 +39,10 @@ def test_contradictions_are_refused_with_what_would_work(layout, devices, data_p
         requested_devices(layout, devices, data_parallel)
 
 
-def test_a_cpu_gets_at_least_two_devices_and_not_too_many():
-    assert virtual_devices("auto", None, None) == 2
+def test_a_cpu_gets_the_devices_that_the_run_asks_for_and_not_too_many():
+    assert virtual_devices("auto", None, None, towers=2) == 2
+    assert virtual_devices("auto", None, None, towers=1) == 1
+    assert virtual_devices("auto", 1, None) == virtual_devices("single", None, None) == 1
+    assert virtual_devices("data", None, None, towers=1) == 2
     assert virtual_devices("mesh", None, 4) == 8
     assert virtual_devices("data", 1000, None) == MOST_VIRTUAL_DEVICES

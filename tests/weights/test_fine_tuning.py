@@ -19,7 +19,7 @@ from tests.helpers.trees import assert_same
 @pytest.fixture
 def config(trained):
     """A run that starts from ``trained``."""
-    return dataclasses.replace(fine_tuning_config(trained, tiny_config()), init="net.safetensors")
+    return dataclasses.replace(fine_tuning_config(trained.config, tiny_config()), init="net.safetensors")
 
 
 def new_state(config):

@@ -16,7 +16,7 @@ import alexnet_jax
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.weights.read import read_weights
+from alexnet_jax.weights.read import read_config, read_weights
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES, draw, tiny
 from tests.helpers.runs import write_run
@@ -162,6 +162,13 @@ def test_the_checkpoint_of_a_step_is_read_or_the_steps_are_named(tmp_path):
     assert read_weights(run, checkpoint=7, warn=pytest.fail).step == 7
     with pytest.raises(UsageError, match=r"--checkpoint is 6: .* has the checkpoints of steps 7$"):
         read_weights(run, checkpoint=6)
+
+
+def test_the_config_of_a_run_is_read_without_its_weights(tmp_path, monkeypatch):
+    """``train --init`` reads it before it sets the number of devices, which is too late once JAX has made arrays."""
+    run = write_run(tmp_path, tiny_config(), ())
+    monkeypatch.setattr("alexnet_jax.weights.read.read_weights", pytest.fail)
+    assert read_config(run) == tiny_config()
 
 
 def test_a_run_with_an_average_is_read_as_its_average(tmp_path):
