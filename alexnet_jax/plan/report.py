@@ -49,14 +49,12 @@ def describe_plans(plans: Sequence[LayoutPlan], topology: Topology, config: Trai
         ("compiler", f"libtpu {version('libtpu')}, {date.today().isoformat()}"),
         ("fastest", "no layout fits" if fastest is None else _describe_fastest(fastest)),
     ]
-    if config.micro_batch_size / topology.chips < _FEW_IMAGES:
-        lines.append(
-            (
-                "note",
-                f"{topology.chips} chips get {config.micro_batch_size / topology.chips:g} image(s) each at a time; a "
-                "larger --batch_size or --preset imagenet_large_batch_32k uses them better",
-            )
-        )
+    images = config.micro_batch_size / topology.chips
+    if images < _FEW_IMAGES:
+        remedy = "a larger --batch_size or --preset imagenet_large_batch_32k uses them better"
+        if config.micro_batches > 1:
+            remedy = "--micro_batches 1 uses them better"
+        lines.append(("note", f"{topology.chips} chips get {images:g} image(s) each at a time; {remedy}"))
     lines += [("note", f"{plan.layout}: {plan.problem}") for plan in plans if plan.problem is not None]
     lines.append(("note", "every figure is an estimate from the compiled program; nothing ran on a TPU"))
     return "\n".join(f"{name:<10}{text}" for name, text in lines)
