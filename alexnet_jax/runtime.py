@@ -74,7 +74,7 @@ def use_virtual_devices(count: int = 2) -> None:
 
     Each virtual device occupies a thread while it waits for the others. XLA starts one thread per core, so two
     devices deadlock on one or two cores. One device keeps one thread per core, because more are slower. ``NPROC`` in
-    the environment sets another number of threads.
+    the environment sets another number of threads. If the backend has started, it keeps its devices.
 
     Args:
         count: the number of devices.
@@ -83,7 +83,8 @@ def use_virtual_devices(count: int = 2) -> None:
 
     if count > 1:
         os.environ.setdefault("NPROC", str(max(8, 2 * count, usable_cores())))
-    jax.config.update("jax_num_cpu_devices", count)
+    with contextlib.suppress(RuntimeError):  # the backend has started
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 def cpu_threads() -> int:
