@@ -93,10 +93,14 @@ class TrainedNet:
         return (self.workdir.root / DIVERGED).exists()
 
 
+def without_place(config: TrainConfig) -> TrainConfig:
+    """``config`` without the directory of its data."""
+    return replace(config, data=replace(config.data, data_dir=None, train_examples=None))
+
+
 def digest_of(config: TrainConfig) -> str:
-    """The SHA-256 of ``config``, without the place of its data."""
-    place = replace(config.data, data_dir=None, train_examples=None)
-    return hashlib.sha256(config_to_json(replace(config, data=place)).encode()).hexdigest()
+    """The SHA-256 of ``config`` without the directory of its data."""
+    return hashlib.sha256(config_to_json(without_place(config)).encode()).hexdigest()
 
 
 def train_nets(

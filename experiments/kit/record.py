@@ -15,7 +15,7 @@ from typing import Any
 from alexnet_jax.bench.machine import describe_machine
 from alexnet_jax.files import replace_file
 from experiments.kit.experiment import Experiment, Figures, Trained
-from experiments.kit.nets import TrainedNet, digest_of
+from experiments.kit.nets import TrainedNet, digest_of, without_place
 from experiments.kit.settings import Scale
 from experiments.kit.verdict import Effect, Verdict
 
@@ -76,7 +76,7 @@ def make_record(experiment: Experiment, scale: Scale, command: str, trained: Tra
         pins_sha256=pins_sha256(),
         machine=describe_machine(),
         seeds=len(next(iter(trained.values()))),
-        configs={arm: dataclasses.asdict(nets[0].config) for arm, nets in trained.items()},
+        configs={arm: dataclasses.asdict(without_place(nets[0].config)) for arm, nets in trained.items()},
         runs=[_row(arm, net) for arm, nets in trained.items() for net in nets],
         figures=figures,
         effect=effect,
