@@ -36,15 +36,14 @@ def early_error(net: TrainedNet) -> float:
     """The mean training error of the first epoch; 1 for a net that diverged."""
     if net.has_diverged:
         return 1.0
-    rows = [row for row in net.rows("train") if row["epoch"] <= 1.01]
-    return sum(row["top1_error"] * row["steps"] for row in rows) / sum(row["steps"] for row in rows)
+    return net.mean_training_error(lambda epoch: epoch <= 1.01)
 
 
 def measure(trained: Trained) -> Figures:
     """The error of the first epoch, and the nets that never start: whose error stays near that of a guess."""
     early = {arm: [early_error(net) for net in nets] for arm, nets in trained.items()}
     stuck = {
-        f"never started, {arm}": [float(net.error("test") > 0.95 * (1 - 1 / net.config.model.classes)) for net in nets]
+        f"never started, {arm}": [float(net.error("test") > 0.95 * net.guess_error) for net in nets]
         for arm, nets in trained.items()
     }
     return early | stuck

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from alexnet_jax.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.config import AugmentConfig, DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.variants import variant
 from experiments.kit.experiment import Arms, Experiment, Figures, Trained
 from experiments.kit.nets import TrainedNet
@@ -42,7 +42,7 @@ def arms(scale: Scale) -> Arms:
     }
 
 
-def _started(unit: str):
+def _started(unit: str) -> ModelConfig:
     """The net with initial weights of the variance 1 / inputs, because those of cuda-convnet start slowly."""
     net = variant(f"cifar10_conv_{unit}")
     inputs = [3, *(conv.features for conv in net.convs)]

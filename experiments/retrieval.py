@@ -24,7 +24,7 @@ def arms(scale: Scale) -> Arms:
 
 
 def measure(trained: Trained) -> Figures:
-    """The part of the nearest training images that have the class of the test image."""
+    """The fraction of the nearest training images that have the class of the test image."""
     by_features, by_pixels = [], []
     for net in trained["net"]:
         weights = net.load()

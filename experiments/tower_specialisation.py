@@ -21,7 +21,7 @@ def arms(scale: Scale) -> Arms:
 
 
 def saturations(kernel: np.ndarray) -> np.ndarray:
-    """The part of the energy of each kernel that is colour: 0 for a grey one, 1 for one that is grey on average.
+    """The fraction of the energy of each kernel that is colour: 0 for a grey one, 1 if its mean over the channels is 0.
 
     Args:
         kernel: the weights of conv1, (height, width, 3, features).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,22 @@ def new_figure(**options: Any) -> Any:
     from matplotlib.figure import Figure  # slow to import
 
     return Figure(layout="constrained", **options)
+
+
+def draw_spread(axes: Any, groups: Sequence[tuple[str, Sequence[float]]]) -> None:
+    """Draws a row for each group, from the top: its name, a dot for each value, and a line at their mean.
+
+    Args:
+        axes: of Matplotlib.
+        groups: the names and the values. A group may have no values.
+    """
+    for row, (_, values) in enumerate(groups):
+        if values:
+            axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
+            axes.plot([statistics.mean(values)], [row], "|", color="black", markersize=16, markeredgewidth=2)
+    axes.set_yticks(range(len(groups)), [name for name, _ in groups])
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.grid(axis="x", alpha=0.3)
 
 
 def draw_curves(rows: list[Row], config: TrainConfig, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from alexnet_jax.config.serialize import config_to_json
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.source import Source
 from alexnet_jax.errors import NotFiniteError
+from alexnet_jax.signals import StoppedError
 from alexnet_jax.training import loop
 from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
 from alexnet_jax.training.layouts import Layout, choose_layout
@@ -29,7 +31,7 @@ DIVERGED = "diverged"
 """The file in a run directory that says that the loss of the run was not finite."""
 
 
-class StoppedError(Exception):
+class StoppedBySignalError(StoppedError):
     """A signal stopped the training. The same command resumes it."""
 
     def __init__(self, signal: int) -> None:
@@ -54,11 +56,15 @@ class TrainedNet:
         A net that diverged has the error of a guess.
         """
         if self.has_diverged:
-            return 1 - 1 / self.config.model.classes
-        if split != "train":
-            return float(self.rows(split)[-1]["top1_error"])
-        last = [row for row in self.rows("train") if row["epoch"] > self.config.epochs - 1]
-        return sum(row["top1_error"] * row["steps"] for row in last) / sum(row["steps"] for row in last)
+            return self.guess_error
+        if split == "train":
+            return self.mean_training_error(lambda epoch: epoch > self.config.epochs - 1)
+        return float(self.rows(split)[-1]["top1_error"])
+
+    def mean_training_error(self, is_counted: Callable[[float], bool]) -> float:
+        """The mean top-1 error of the training steps in the rows whose epochs count, as a fraction."""
+        rows = [row for row in self.rows("train") if is_counted(row["epoch"])]
+        return sum(row["top1_error"] * row["steps"] for row in rows) / sum(row["steps"] for row in rows)
 
     def load(self) -> Weights:
         """The weights of the last step."""
@@ -70,8 +76,8 @@ class TrainedNet:
         A net that diverged has the error of a guess.
         """
         if self.has_diverged:
-            return 1 - 1 / self.config.model.classes
-        layout, state = self._placed()
+            return self.guess_error
+        layout, state = self._placed
         return float(evaluate(state, layout, self._source(split), views)["top1_error"])
 
     def images(self, split: str, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,9 +89,15 @@ class TrainedNet:
         source: Source = getattr(open_dataset(self.workdir.read_config().data), split)
         return source
 
+    @cached_property
     def _placed(self) -> tuple[Layout, TrainState]:
         layout = choose_layout(self.workdir.read_config())
         return layout, layout.place(self.load().state())
+
+    @property
+    def guess_error(self) -> float:
+        """The error of a guess among the classes, as a fraction."""
+        return 1 - 1 / self.config.model.classes
 
     @property
     def has_diverged(self) -> bool:
@@ -119,7 +131,7 @@ def train_nets(
         The nets of each arm, in the order of the seeds.
 
     Raises:
-        StoppedError: a signal arrived.
+        StoppedBySignalError: a signal arrived.
     """
     trained: dict[str, list[TrainedNet]] = {arm: [] for arm in arms}
     for number, (arm, config) in enumerate(_runs(arms, seeds), start=1):
@@ -136,7 +148,7 @@ def train_nets(
 
 def ensemble_error(nets: Sequence[TrainedNet]) -> float:
     """The top-1 error on test images of the averaged probabilities of ``nets``, as a fraction."""
-    placed = [(state, layout) for layout, state in (net._placed() for net in nets)]
+    placed = [(state, layout) for layout, state in (net._placed for net in nets)]
     return float(evaluate_ensemble(placed, nets[0]._source("test"), "center")["top1_error"])
 
 
@@ -163,4 +175,4 @@ def _train(net: TrainedNet) -> None:
         (net.workdir.root / DIVERGED).touch()
         return
     if result.stopped_by is not None:
-        raise StoppedError(result.stopped_by)
+        raise StoppedBySignalError(result.stopped_by)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 
-from alexnet_jax.console.plots import new_figure, save_figure
+from alexnet_jax.console.plots import draw_spread, new_figure, save_figure
 from experiments.kit.experiment import Experiment
 from experiments.kit.record import Record
 
@@ -29,11 +28,6 @@ def draw_record(record: Record, experiment: Experiment, path: Path) -> None:
     curves.set(xlabel="epoch", ylabel="top-1 error on test images")
     curves.grid(alpha=0.3)
     curves.legend(fontsize="small")
-    for row, values in enumerate(record.figures.values()):
-        dots.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.6)
-        dots.plot([statistics.mean(values)], [row], "|", color="black", markersize=16, markeredgewidth=2)
-    dots.set_yticks(range(len(record.figures)), list(record.figures))
-    dots.set_ylim(len(record.figures) - 0.5, -0.5)
+    draw_spread(dots, list(record.figures.items()))
     dots.set(xlabel=f"{experiment.figure} (line: mean)")
-    dots.grid(axis="x", alpha=0.3)
     save_figure(figure, path)

@@ -40,12 +40,7 @@ def results_page(experiments: Sequence[Experiment], records: Records) -> str:
         records: the records of those that were run.
     """
     rows = "\n".join(line for experiment in experiments for line in _rows(experiment, records))
-    sections = [
-        _section(experiment, records[experiment.name, scale])
-        for experiment in experiments
-        for scale in ("cpu", "full")
-        if (experiment.name, scale) in records
-    ]
+    sections = [_section(experiment, found) for experiment in experiments for found in _of(experiment, records)]
     head = "| experiment | claim | printed | authors' log | scale | effect | counts | verdict |\n" + "| --- " * 8 + "|"
     return "\n\n".join([_HEAD.rstrip(), f"{head}\n{rows}", *sections]) + "\n"
 
@@ -55,10 +50,15 @@ def write_results_page(experiments: Sequence[Experiment], records: Records, page
     replace_file(page, results_page(experiments, records))
 
 
+def _of(experiment: Experiment, records: Records) -> list[Record]:
+    """The records of ``experiment``, by scale."""
+    return [records[experiment.name, scale] for scale in ("cpu", "full") if (experiment.name, scale) in records]
+
+
 def _rows(experiment: Experiment, records: Records) -> Iterator[str]:
     claim = f"{experiment.claim} ({experiment.source})"
     start = f"| `{experiment.name}` | {claim} | {experiment.printed} | {experiment.authors_log} |"
-    found = [records[experiment.name, scale] for scale in ("cpu", "full") if (experiment.name, scale) in records]
+    found = _of(experiment, records)
     if not found:
         yield f"{start} | | {_counts(experiment.rule)} | not run |"
     for record in found:

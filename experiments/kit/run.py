@@ -15,7 +15,7 @@ from rich.console import Console
 from alexnet_jax.console.progress import say
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from experiments.kit.experiment import Experiment
-from experiments.kit.nets import StoppedError, train_nets
+from experiments.kit.nets import StoppedBySignalError, train_nets
 from experiments.kit.plot import draw_record
 from experiments.kit.record import RECORDS, make_record, write_record
 from experiments.kit.settings import Scale
@@ -52,8 +52,8 @@ def exit_status(work: Callable[[], None]) -> int:
         work()
     except AlexNetError as error:
         print(f"experiments: error: {first_line(error)}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except StoppedError as error:
+        return error.exit_status
+    except StoppedBySignalError as error:
         print("stopped and saved; the same command goes on", file=sys.stderr)
         return 128 + error.signal
     return 0
