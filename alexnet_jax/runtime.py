@@ -21,7 +21,7 @@ _YNN_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 _YNN_FUSIONS = {(0, 10): "", (0, 12): "individual_dot"}
 """The operations that XLA runs with the YNNPACK library, by jaxlib release: none, or matrix products.
 
-Eigen's convolutions are faster for AlexNet (experiments/results/jax_versions.md). XLA aborts on unknown
+Eigen's convolutions are faster for AlexNet (alexnet_jax/bench/studies/jax_versions.md). XLA aborts on unknown
 flags and values, so other releases keep their defaults.
 """
 

@@ -1,6 +1,6 @@
 """The forms of each operation, by platform.
 
-A platform without an entry runs the plain form. ``experiments/results/backend_forms.md`` lists the gain of each form.
+A platform without an entry runs the plain form. ``bench/studies/backend_forms.md`` lists the gain of each form.
 """
 
 from __future__ import annotations

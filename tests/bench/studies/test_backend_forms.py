@@ -2,18 +2,12 @@ import json
 
 import pytest
 
+from alexnet_jax.bench.studies import backend_forms as script
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops.backends import FORMS
-from tests.helpers.experiments import experiment
 
 
-@pytest.fixture(scope="module")
-def script():
-    with experiment("backend_forms") as module:
-        yield module
-
-
-def test_pairs_alternate_after_a_first_run_of_both(script):
+def test_pairs_alternate_after_a_first_run_of_both():
     order = []
 
     def contender(name, seconds):
@@ -27,7 +21,7 @@ def test_pairs_alternate_after_a_first_run_of_both(script):
     assert order == ["form", "plain", "form", "plain", "plain", "form"]
 
 
-def test_range_leaves_out_the_smallest_and_the_largest_quotient(script):
+def test_range_leaves_out_the_smallest_and_the_largest_quotient():
     machine = {
         "processor": "CPU",
         "cores": 2,
@@ -47,17 +41,17 @@ def test_range_leaves_out_the_smallest_and_the_largest_quotient(script):
     ("quotients", "verdict"),
     [([0.9, 1.1, 1.2, 1.3, 1.4], "yes"), ([0.5, 0.9, 1.1, 1.2, 1.3], "open"), ([0.9, 1.0, 1.01, 1.02, 2.0], "no")],
 )
-def test_form_wins_only_if_the_range_is_above_one(script, quotients, verdict):
+def test_form_wins_only_if_the_range_is_above_one(quotients, verdict):
     assert script.Gain("max_pool", "paper", "train", [1.0] * 5, quotients).verdict == verdict
 
 
-def test_page_matches_the_stored_figures_of_every_cpu_form(script):
+def test_page_matches_the_stored_figures_of_every_cpu_form():
     figures = json.loads(script.FIGURES.read_text())
     assert script.PAGE.read_text() == script.page(figures, json.loads(script.TPU_FIGURES.read_text()))
     operations = {operation.__name__ for operation, forms in FORMS.items() if "cpu" in forms}
     assert {gain["operation"] for gain in figures["gains"]} == operations
 
 
-def test_too_few_pairs_are_refused(script):
+def test_too_few_pairs_are_refused():
     with pytest.raises(UsageError, match="pairs is 2: use at least 4"):
         script.main(pairs=2)

@@ -1,9 +1,9 @@
 """The gain of each backend form: the net with all CPU forms, compared with the net with one operation in plain form.
 
-    uv run python experiments/backend_forms.py
+    uv run python -m alexnet_jax.bench.studies.backend_forms
 
 This times training steps and forward passes of one image, in pairs that alternate in one process, and writes
-experiments/results/backend_forms.md. The estimates for TPU forms come from experiments/results/tpu_cycles.json.
+backend_forms.md. The estimates for TPU forms come from tpu_cycles.json.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -25,16 +26,17 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.ops.backends import FORMS, PLAIN, use_forms
 from alexnet_jax.variants import variant
 
-FIGURES = Path(__file__).parent / "results" / "backend_forms.json"
+FIGURES = Path(__file__).parent / "backend_forms.json"
 PAGE = FIGURES.with_suffix(".md")
-TPU_FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
+TPU_FIGURES = Path(__file__).parent / "tpu_cycles.json"
 PLATFORM = "cpu"
 RULE = 1.03
 
 HEAD = """# The gain of each backend form
 
-Written by `uv run python experiments/backend_forms.py`. A form stays in the table `alexnet_jax.ops.backends.FORMS` only
-if it makes a training step, or a forward pass of one image, at least {percent:.0f}% faster.
+Written by `uv run python -m alexnet_jax.bench.studies.backend_forms`. A form stays in the table
+`alexnet_jax.ops.backends.FORMS` only if it makes a training step, or a forward pass of one image, at least
+{percent:.0f}% faster.
 
 By this rule the CPU form of `add_bias` was removed on 2026-11-24. It broadcast the bias to one image, so that the
 gradient was summed over the batch before the pixels. A training step had the ratios 0.905 (`paper`, batch 32, 10 pairs,
@@ -106,6 +108,8 @@ def alternate(form: Callable[[], float], plain: Callable[[], float], pairs: int)
 
 
 def with_forms(work: Callable[[], float], **plain: str) -> Callable[[], float]:
+    """``work`` with the forms of the platform, except for those of ``plain``."""
+
     def run() -> float:
         with use_forms(PLATFORM, **plain):
             return work()
@@ -123,7 +127,8 @@ def measure(name: str, batch_size: int, pairs: int) -> Iterator[Gain]:
             yield Gain(operation, name, f"{work}, batch {size}", form, plain)
 
 
-def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
+def page(figures: dict[str, Any], tpu_figures: dict[str, dict[str, Any]]) -> str:
+    """The page of the figures that ``main`` stored and of the estimates for TPUs."""
     machine = figures["machine"]
     lines = [HEAD.format(percent=100 * (RULE - 1)) + CPU_HEAD.format(machine=describe(machine), rule=RULE).rstrip()]
     for gain in sorted((Gain(**entry) for entry in figures["gains"]), key=lambda gain: gain.operation):
@@ -142,6 +147,7 @@ def page(figures: dict[str, object], tpu_figures: dict[str, dict]) -> str:
 
 
 def describe(machine: dict[str, object]) -> str:
+    """One line about the machine, its load and the versions."""
     return (
         f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start and "
         f"{machine['last_load']} at the end; jax {machine['jax']}, Python {machine['python']}, {machine['date']}; "

@@ -1,6 +1,6 @@
 """Differences between the logits of a fully convolutional net on large images and those of separate crops.
 
-    uv run python experiments/sliding.py runs/quickstart
+    uv run python -m alexnet_jax.bench.studies.sliding runs/quickstart
 
 This joins four test photos into a larger image, and compares the logits at each place of the map with those of the
 crop at this place. It prints the median and the maximum of the difference, relative to the largest logit of the place.
@@ -23,6 +23,7 @@ PHOTOS = 64
 
 
 def main(net: Path) -> None:
+    """Compares the two ways for the trained net ``net``."""
     use_virtual_devices()
     weights = read_weights(net)
     config = weights.config

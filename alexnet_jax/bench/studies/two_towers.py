@@ -1,6 +1,6 @@
 """Differences between one device and two towers on two devices: memory, loss, logits and gradients.
 
-    uv run python experiments/two_towers.py [VARIANT ...]
+    uv run python -m alexnet_jax.bench.studies.two_towers [VARIANT ...]
 
 This trains each variant (default: paper, original, caffe_alexnet, small) for one step on random images, on one device
 and as two towers on two devices, from the same weights and with dropout. A difference is max |a - b| / max |b| within
@@ -33,6 +33,7 @@ def difference(found: np.ndarray, want: np.ndarray) -> float:
 
 
 def compare(name: str) -> None:
+    """Prints the differences of the variant ``name``, for three random draws."""
     model = variant(name)
     stored = round(model.image_size * 256 / 224)
     config = TrainConfig(model, DataConfig(image_size=stored), schedule=ScheduleConfig("plateau"), batch_size=BATCH)

@@ -1,9 +1,9 @@
 """A TPU compiler's estimate of a training step, on a machine without a TPU.
 
-    uv run --extra tpu python experiments/tpu_cycles.py
+    uv run --extra tpu python -m alexnet_jax.bench.studies.tpu_cycles
 
 This compiles the training step of ``paper`` at batch 256 in bfloat16 for one v5e chip, once for each form in ``STEPS``,
-prints the compiler's estimates and stores them in experiments/results/tpu_cycles.md. ``--steps`` selects forms;
+prints the compiler's estimates and stores them in tpu_cycles.md. ``--steps`` selects forms;
 ``--variant`` and ``--batch_size`` choose another step, which is only printed. Nothing runs on a TPU.
 """
 
@@ -37,7 +37,7 @@ from alexnet_jax.plan.program import Operation, Program
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.training.steps import train_step
 
-FIGURES = Path(__file__).parent / "results" / "tpu_cycles.json"
+FIGURES = Path(__file__).parent / "tpu_cycles.json"
 PAGE = FIGURES.with_suffix(".md")
 PLATFORM = "tpu"
 ENVIRONMENT = {
@@ -48,11 +48,11 @@ ENVIRONMENT = {
 
 HEAD = """# A training step on a TPU, estimated by its compiler
 
-Written by `uv run --extra tpu python experiments/tpu_cycles.py`. **Nothing ran on a TPU.** All figures are estimates of
-libtpu's compiler for one v5e chip: the training step of `{variant}`, batch {batch_size}, bfloat16. 197 TFLOP/s on four
-units of 128 by 128 are about 1,500 million cycles a second. The last column has the version of libtpu and the date.
-The newest version on 2026-11-26, 0.0.52 with JAX 0.12.0.1, gives nearly the same: 24.2 for `ours` and 23.2 for
-`vmem32`, with 10.9 and 10.1 gigabytes accessed.
+Written by `uv run --extra tpu python -m alexnet_jax.bench.studies.tpu_cycles`. **Nothing ran on a TPU.** All figures
+are estimates of libtpu's compiler for one v5e chip: the training step of `{variant}`, batch {batch_size}, bfloat16. 197
+TFLOP/s on four units of 128 by 128 are about 1,500 million cycles a second. The last column has the version of libtpu
+and the date. The newest version on 2026-11-26, 0.0.52 with JAX 0.12.0.1, gives nearly the same: 24.2 for `ours` and
+23.2 for `vmem32`, with 10.9 and 10.1 gigabytes accessed.
 
 - *cycles*: the sum of `estimated_cycles` over all operations of the compiled step, in millions. The body of a loop
   counts once.
@@ -71,7 +71,7 @@ class Step:
     """How it differs from the default step."""
     forms: dict[str, str] = field(default_factory=dict)
     """Arguments of ``use_forms`` beyond the TPU forms."""
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str | bool] = field(default_factory=dict)
     """Options of the compiler."""
 
 
@@ -138,7 +138,7 @@ def estimate(compiled: Any, text: str, scopes: Sequence[str]) -> Estimate:
     )
 
 
-def compile_step(config: TrainConfig, options: dict[str, str]) -> Any:
+def compile_step(config: TrainConfig, options: dict[str, str | bool]) -> Any:
     """``train_step``, compiled for one chip."""
     topology = topologies.get_topology_desc(platform=PLATFORM, topology_name="v5e:2x2")
     chip = jax.sharding.SingleDeviceSharding(topology.devices[0])
@@ -155,12 +155,14 @@ def compile_step(config: TrainConfig, options: dict[str, str]) -> Any:
 
 
 def estimate_step(step: Step, config: TrainConfig) -> Estimate:
+    """The compiler's estimate of the training step of ``config`` in the form of ``step``."""
     scopes = ("training_crops", *(layer.name for layer in config.model.layers()))
     with use_forms(PLATFORM, **step.forms):
         return estimate(compile_step(config, step.options), step.text, scopes)
 
 
 def row(name: str, found: Estimate) -> str:
+    """A row of the table of steps."""
     missing = sum(found.no_estimate.values())
     figures = f"{found.cycles:.1f} | {found.with_loops:.1f} | {found.accessed:.1f} | {missing:.1f}"
     return f"| {name} | {found.text} | {figures} | {found.libtpu}, {found.date} |"
@@ -193,6 +195,7 @@ def stored() -> dict[str, Estimate]:
 
 
 def store(found: dict[str, Estimate]) -> None:
+    """Adds ``found`` to the stored estimates, and writes the page."""
     figures = {name: asdict(estimate) for name, estimate in (stored() | found).items()}
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     PAGE.write_text(page(stored()))
@@ -208,7 +211,8 @@ def main(variant: str = "paper", batch_size: int = 256, steps: tuple[str, ...] =
     """
     if importlib.util.find_spec("libtpu") is None:
         raise UsageError(
-            "the TPU compiler needs the package libtpu: uv run --extra tpu python experiments/tpu_cycles.py"
+            "the TPU compiler needs the package libtpu: "
+            "uv run --extra tpu python -m alexnet_jax.bench.studies.tpu_cycles"
         )
     for name in steps:
         if name not in STEPS:

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from experiments.goodput import Times, exponential, periodic, simulate
+from alexnet_jax.bench.studies.goodput import Times, exponential, periodic, simulate
 
 TIMES = Times(step=1.0, save=0.5, copy=0.1, latency=4.0, restart=10.0, restore=2.0)
 

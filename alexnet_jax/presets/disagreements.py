@@ -1,8 +1,8 @@
 """Where the sources of AlexNet disagree: the differing fields of the configs, and the nets that use each value.
 
-    uv run python experiments/disagreements.py
+    uv run python -m alexnet_jax.presets.disagreements
 
-writes experiments/results/disagreements.md. A test checks that the page matches the configs.
+writes disagreements.md. A test checks that the page matches the configs.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.presets import PRESETS
 from alexnet_jax.variants import VARIANTS
 
-PAGE = Path(__file__).parent / "results" / "disagreements.md"
+PAGE = Path(__file__).parent / "disagreements.md"
 
 HEAD = """# Where the sources disagree
 
-Generated from the configs by `uv run python experiments/disagreements.py`. Each heading is a field of the config and
-so a flag of `alexnet train`. The table shows which net or recipe has which value. Fields with the same value everywhere
-are left out, and so are fields without an effect and those that only say how a run is logged and saved. For fields of a
-layer, the values are those of all layers in order, and the flag contains the layer's index, from 0:
+Generated from the configs by `uv run python -m alexnet_jax.presets.disagreements`. Each heading is a field of the
+config and so a flag of `alexnet train`. The table shows which net or recipe has which value. Fields with the same value
+everywhere are left out, and so are fields without an effect and those that only say how a run is logged and saved. For
+fields of a layer, the values are those of all layers in order, and the flag contains the layer's index, from 0:
 `--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants` and `alexnet_jax/presets` name the sources, and
-`tests/sources` has the source of each value.
-"""
+`tests/sources` has the source of each value. """
 
 REST = """
 ## What no field shows
@@ -44,7 +43,7 @@ Here the sources differ from each other or from this project, and the config has
   4.1 says 2,048, which is 32 x 32 offsets. The authors' code has 33.
 - **Boxes of torchvision.** RandomResizedCrop takes them from the whole photo, this project from the stored square.
 - **Folds of CIFAR-10.** The 11% and 13% runs first trained on batches 1 to 4, until the error on batch 5 stopped
-  improving, and then on all five. Here they train on all five from the start.
+  improving, and then on all five. Here the epoch of the change is fixed: `data.fold_in_epoch`.
 - **Test views of CIFAR-10.** cuda-convnet averages ten crops, as `evaluate --views ten-crop`; cuda-convnet2 nine
   without reflections.
 """
@@ -59,11 +58,12 @@ OWN_RUNS = {"imagenet_modern"}
 
 def field_texts(kind: type) -> dict[str, str]:
     """The docstring of each field."""
-    body = ast.parse(inspect.getsource(kind)).body[0].body
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
     texts = {}
-    for entry, after in pairwise(body):
+    for entry, after in pairwise(definition.body):
         if isinstance(entry, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            texts[entry.target.id] = " ".join(str(after.value.value).split())
+            texts[ast.unparse(entry.target)] = " ".join(str(after.value.value).split())
     return texts
 
 
@@ -83,6 +83,7 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, str, Any]]:
 
 
 def shown(value: Any) -> str:
+    """A value as it stands in the tables."""
     if isinstance(value, tuple):
         return (
             " · ".join(shown(part) if not isinstance(part, tuple) else " ".join(map(str, part)) for part in value)
@@ -144,10 +145,12 @@ def has_effect(name: str, fields: dict[str, Any]) -> bool:
 
 
 def dict_of(config: Any, prefix: str) -> dict[str, Any]:
+    """The value of each field, by name."""
     return {name: value for name, _, value in flat(config, prefix)}
 
 
 def page() -> str:
+    """The whole page."""
     nets = {name: make() for name, make in VARIANTS.items() if name not in OWN_NETS}
     recipes = {name: make() for name, make in PRESETS.items() if make().model in nets.values() and name not in OWN_RUNS}
     parts = [HEAD]

@@ -1,8 +1,8 @@
 """Compares the speed of two JAX versions on the CPU: the same work in two processes, alternating.
 
-    uv run python experiments/jax_versions.py .venv/bin/python OTHER_VENV/bin/python
+    uv run python -m alexnet_jax.bench.studies.jax_versions .venv/bin/python OTHER_VENV/bin/python
 
-This prints the ratio of the second to the first, as in the tables of experiments/results/jax_versions.md.
+This prints the ratio of the second to the first, as in the tables of jax_versions.md.
 ``--ynn_fusion_type VALUE``, which may be repeated, runs the second with that value of XLA's flag in place of the choice
 of ``alexnet_jax.runtime.tune_cpu``. ``default`` leaves the choice to XLA. Each process needs 4 GB.
 """
@@ -26,6 +26,7 @@ XLA_DEFAULT = "default"
 
 
 def main() -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pythons", nargs="*", help="two interpreters that have alexnet_jax installed")
     parser.add_argument("--ynn_fusion_type", action="append", default=[])
@@ -71,7 +72,7 @@ class Worker:
 
     def __init__(self, python: str, ynn_fusion_type: str) -> None:
         self.ynn_fusion_type = ynn_fusion_type
-        command = [python, __file__, f"--worker={ynn_fusion_type}"]
+        command = [python, "-m", "alexnet_jax.bench.studies.jax_versions", f"--worker={ynn_fusion_type}"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.about = self._read()
 

@@ -1,25 +1,15 @@
-from pathlib import Path
-
 import pytest
 
-from tests.helpers.experiments import experiment
-
-SCRIPT = Path(__file__).parents[2] / "experiments" / "disagreements.py"
+from alexnet_jax.presets import disagreements
 
 
 @pytest.fixture(scope="module")
-def disagreements():
-    with experiment("disagreements") as module:
-        yield module
-
-
-@pytest.fixture(scope="module")
-def page(disagreements):
+def page():
     return disagreements.page()
 
 
-def test_page_matches_the_configs(disagreements, page):
-    assert disagreements.PAGE.read_text() == page, f"run {SCRIPT.name} again"
+def test_page_matches_the_configs(page):
+    assert disagreements.PAGE.read_text() == page, "run disagreements.py again"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Whether ``jax.vmap`` over seeds trains several nets faster than one after another.
 
-    uv run python experiments/vmap_seeds.py --out experiments/results/vmap_seeds.md
+    uv run python -m alexnet_jax.bench.studies.vmap_seeds --out alexnet_jax/bench/studies/vmap_seeds.md
 
 Each round times one training step of each net: of all nets in one program, mapped by ``vmap``, and of one net, as many
 times as there are nets.

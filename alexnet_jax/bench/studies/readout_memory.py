@@ -1,7 +1,7 @@
 """The memory of read-outs for more and more images: torchvision's whole net, seven layers, 256 pixels.
 
-    uv run python experiments/readout_memory.py 500 1500 4000
-    uv run python experiments/readout_memory.py 300 1200 --commands pca random_projection npz nearest
+    uv run python -m alexnet_jax.bench.studies.readout_memory 500 1500 4000
+    uv run python -m alexnet_jax.bench.studies.readout_memory 300 1200 --commands pca random_projection npz nearest
 
 The net has initial weights, and the images are repeated photos in an HDF5 file. This prints the largest resident memory
 of the process for each command and number of images. The files of features take up to 0.8 MB an image and are deleted.
@@ -48,6 +48,7 @@ class Arguments:
 
 
 def main(arguments: Arguments) -> None:
+    """Measures each command with each number of images."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         write_weights(initial_weights(variant("torchvision")), place / "net.safetensors", "alexnet_jax")
@@ -63,6 +64,7 @@ def main(arguments: Arguments) -> None:
 
 
 def measure(name: str, count: int, place: Path) -> None:
+    """Runs the command ``name`` for ``count`` images, and prints its largest resident memory."""
     words = [sys.executable, "-m", "alexnet_jax", *COMMANDS[name].split()]
     start = time.monotonic()
     process = subprocess.Popen(words, cwd=place, stdout=subprocess.PIPE)

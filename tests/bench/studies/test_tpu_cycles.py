@@ -1,14 +1,10 @@
 """Parsing of a compiled program. Compiling for a TPU takes too long for a test."""
 
-from pathlib import Path
-
 import pytest
 
+from alexnet_jax.bench.studies import tpu_cycles as script
 from alexnet_jax.errors import UsageError
 from alexnet_jax.ops.backends import use_forms
-from tests.helpers.experiments import experiment
-
-SCRIPT = Path(__file__).parents[2] / "experiments" / "tpu_cycles.py"
 
 PROGRAM = """HloModule jit_train_step
 
@@ -44,14 +40,8 @@ class Compiled:
         return {"bytes accessed": 3e9}
 
 
-@pytest.fixture(scope="module")
-def script():
-    with experiment("tpu_cycles") as module:
-        yield module
-
-
 @pytest.fixture
-def found(script, monkeypatch):
+def found(monkeypatch):
     monkeypatch.setattr(script.importlib.metadata, "version", lambda name: "0.0")
     return script.estimate(Compiled(), "the forms for a TPU", ("training_crops", "norm1"))
 
@@ -65,30 +55,30 @@ def test_operations_without_an_estimate_are_listed_by_their_bytes(found):
     assert found.no_estimate == {"select-and-scatter": pytest.approx(0.004000008), "negate": pytest.approx(0.002000008)}
 
 
-def test_operations_are_grouped_by_layer(script, found):
+def test_operations_are_grouped_by_layer(found):
     cycles = {"training_crops": 0.001, "norm1": 0.03, script.OTHERS: 0.002}
     assert found.groups == pytest.approx(cycles)
     assert found.largest[0][0] == pytest.approx(0.03)
 
 
-def test_page_matches_the_stored_estimates(script):
-    assert script.PAGE.read_text() == script.page(script.stored()), f"run {SCRIPT.name} again"
+def test_page_matches_the_stored_estimates():
+    assert script.PAGE.read_text() == script.page(script.stored()), "run tpu_cycles.py again"
     assert set(script.DEFAULT) <= script.stored().keys()
 
 
-def test_every_step_chooses_existing_forms(script):
+def test_every_step_chooses_existing_forms():
     for step in script.STEPS.values():
         with use_forms(script.PLATFORM, **step.forms):
             pass
 
 
-def test_missing_compiler_is_named_with_the_command_that_helps(script, monkeypatch):
+def test_missing_compiler_is_named_with_the_command_that_helps(monkeypatch):
     monkeypatch.setattr(script.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="uv run --extra tpu"):
         script.main()
 
 
-def test_unknown_step_suggests_similar_names(script, monkeypatch):
+def test_unknown_step_suggests_similar_names(monkeypatch):
     monkeypatch.setattr(script.importlib.util, "find_spec", lambda name: True)
     with pytest.raises(UsageError, match="unknown step 'plane': did you mean plain"):
         script.main(steps=("plane",))
