@@ -22,6 +22,9 @@ def accumulate(
 ) -> tuple[PyTree, tuple[Metrics, PyTree]]:
     """The mean gradients over equal parts of a batch, one after another in a ``lax.scan``.
 
+    The examples go to the parts in turn. So if consecutive examples are on the same device, each device has the same
+    number of examples of each part, and no example has to move.
+
     Args:
         gradients_of: the mean gradients, the metrics and the new running statistics of a batch, given a random key.
         batch: arrays with one axis of examples, which ``parts`` divides.
@@ -34,7 +37,7 @@ def accumulate(
     """
     if parts == 1:
         return gradients_of(batch, key)
-    batches = jax.tree.map(lambda leaf: leaf.reshape(parts, -1, *leaf.shape[1:]), batch)
+    batches = jax.tree.map(lambda leaf: leaf.reshape(-1, parts, *leaf.shape[1:]).swapaxes(0, 1), batch)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(parts))
 
     def add(total: PyTree, part: tuple[Batch, PRNGKeyArray]) -> tuple[PyTree, tuple[Metrics, PyTree]]:

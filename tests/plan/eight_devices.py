@@ -1,6 +1,6 @@
 """Compiles the step of a tiny net on layouts of eight virtual devices, and prints what the devices exchange.
 
-    python -m tests.plan.eight_devices LAYOUT ...
+    python -m tests.plan.eight_devices LAYOUT/VARIANT/DEVICES[/PARTS] ...
 
 This is a program, because the number of virtual devices of a process cannot change.
 """
@@ -24,8 +24,8 @@ BATCH_SIZE = 24
 
 def main(*names: str) -> None:
     for name in names:
-        layout, variant, devices = name.split("/")
-        config = dataclasses.replace(tiny_config(variant), batch_size=BATCH_SIZE)
+        layout, variant, devices, *parts = name.split("/")
+        config = dataclasses.replace(tiny_config(variant), batch_size=BATCH_SIZE, micro_batches=int("".join(parts) or 1))
         compiled = compile_step(layout, config, jax.devices()[: int(devices)])
         found = Program(compiled.as_text(), int(devices)).collectives()
         print(json.dumps({"layout": name, "collectives": [dataclasses.asdict(each) for each in found]}), flush=True)

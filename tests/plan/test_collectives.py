@@ -19,7 +19,7 @@ from tests.plan.eight_devices import BATCH_SIZE
 
 SCALARS = 64
 """Bytes of the loss, the errors and the count, at most."""
-SPECS = ("data/paper/8", "data/alexnet_bn/8", "mesh/paper/8", "towers/paper/2", "hybrid/paper/8")
+SPECS = ("data/paper/8", "data/paper/8/3", "data/alexnet_bn/8", "mesh/paper/8", "towers/paper/2", "hybrid/paper/8")
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +60,14 @@ def test_data_moves_the_gradients_once(exchanged):
     gradients = bytes_of(params_of("paper"))
     assert gradients <= moved(found) <= gradients + SCALARS
     assert {(each.kind, each.group) for each in found} == {("all-reduce", 8)}
+
+
+def test_the_images_of_micro_batches_stay_on_their_devices(exchanged):
+    """Each part moves the gradients once, and the metrics."""
+    found = exchanged["data/paper/8/3"]
+    gradients = bytes_of(params_of("paper"))
+    assert {(each.kind, each.group) for each in found} == {("all-reduce", 8)}
+    assert moved(found) <= 3 * (gradients + SCALARS)
 
 
 def test_data_moves_the_statistics_of_batches_and_what_their_gradients_need(exchanged):

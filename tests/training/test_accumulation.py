@@ -20,7 +20,7 @@ def test_parts_are_averaged_and_counts_added():
     gradients, (metrics, statistics) = accumulate(gradients_of, BATCH, KEY, 3)
     np.testing.assert_allclose(gradients["mean"], BATCH["image"].mean(axis=0))
     assert (float(metrics["loss"]), float(metrics["count"])) == (2.5, 6)
-    np.testing.assert_array_equal(statistics["bn2"]["mean"], [2.0])  # the mean of 0, 2 and 4
+    np.testing.assert_array_equal(statistics["bn2"]["mean"], [1.0])  # the mean of 0, 1 and 2
 
 
 def test_each_part_has_another_key():
