@@ -157,8 +157,7 @@ class TrainConfig:
     epochs: int = 90
     """Passes over the training images."""
     steps_per_dispatch: int = 1
-    """Training steps in one dispatch to the device. More than 1 speeds up small nets on accelerators and slows
-    down CPUs."""
+    """Training steps in one dispatch to the device. More than 1 speeds up small nets."""
     dtype: Dtype = "float32"
     """Dtype of activations and products. Weights, updates, sums of normalisation and the loss stay float32."""
     label_smoothing: float = 0.0

@@ -26,23 +26,50 @@ def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) 
 
 
 def _convolve_group(images: Images, kernel: Array, config: ConvConfig) -> Array:
-    """Winograd convolution, where it saves enough multiplies, and pairs of pixels for images with few channels."""
+    """Winograd convolution, where it saves enough multiplies, and Eigen's otherwise."""
     if not winograd.is_faster(layers.output_size(images, config), kernel.shape, config.stride):
-        if config.stride == 1 and images.shape[-1] <= _MOST_CHANNELS_IN_PAIRS:
-            return _convolve_pairs(images, kernel, config)
-        return layers.convolve(images, kernel, config=config, groups=1)
+        return _convolve_directly(images, kernel, config)
     # XLA converts bfloat16 operands to float32 on a CPU in any case.
     operands = images.astype(jnp.float32), kernel.astype(jnp.float32)
     return winograd.convolve(*operands, config.stride, layers.conv_padding(images, config)).astype(images.dtype)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _convolve_directly(images: Images, kernel: Array, config: ConvConfig) -> Array:
+    """The plain form, with gradients in the order of axes that Eigen needs, and in pairs for few channels.
+
+    XLA changes the order of axes of a convolution only outside loops. In the body of a ``lax.scan``, other orders run
+    without Eigen, ten times slower.
+    """
+    if config.stride == 1 and images.shape[-1] <= _MOST_CHANNELS_IN_PAIRS:
+        return _convolve_pairs(images, kernel, config)
+    return layers.convolve(images, kernel, config=config, groups=1)
+
+
+@_convolve_directly.defjvp
+def _convolve_directly_jvp(
+    config: ConvConfig, primals: tuple[Images, Array], tangents: tuple[Images, Array]
+) -> tuple[Array, Array]:
+    """The axes of the tangents are in the order that JAX turns into Eigen's when it transposes a convolution."""
+    (images, kernel), (image_tangents, kernel_tangents) = primals, tangents
+    convolve = partial(
+        lax.conv_general_dilated,
+        window_strides=(config.stride, config.stride),
+        padding=layers.conv_padding(images, config),
+    )
+    of_images = convolve(image_tangents, kernel.swapaxes(2, 3), dimension_numbers=("NHWC", "HWOI", "NHWC"))
+    of_kernel = convolve(
+        images.transpose(3, 1, 2, 0), kernel_tangents.transpose(2, 0, 1, 3), dimension_numbers=("CHWN", "IHWO", "HWNC")
+    )
+    return _convolve_directly(images, kernel, config), of_images + of_kernel.transpose(2, 0, 1, 3)
+
+
 def _convolve_pairs(images: Images, kernel: Array, config: ConvConfig) -> Array:
     """Computes two neighbouring pixels of a row at once, as twice the features, with stride 1.
 
     Eigen spends most of the time of a convolution of few channels on the gathering of windows, of which this needs half
     as many. The kernel has one more column of zeros on either side, so a fifth of the multiplies of five columns is
-    wasted, and the gradients would be slower: they are those of the plain form.
+    wasted, and the gradients would be slower.
     """
     rows, (before, after) = layers.conv_padding(images, config)
     width = layers.output_size(images, config)[1]
@@ -51,15 +78,6 @@ def _convolve_pairs(images: Images, kernel: Array, config: ConvConfig) -> Array:
         images, pairs, (1, 2), [rows, (before, after + width % 2)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
     return outputs.reshape(*outputs.shape[:2], -1, kernel.shape[-1])[:, :, :width]
-
-
-@_convolve_pairs.defjvp
-def _convolve_pairs_jvp(
-    config: ConvConfig, primals: tuple[Images, Array], tangents: tuple[Images, Array]
-) -> tuple[Array, Array]:
-    (images, kernel), (image_tangents, kernel_tangents) = primals, tangents
-    plain = partial(layers.convolve, config=config, groups=1)
-    return _convolve_pairs(images, kernel, config), plain(image_tangents, kernel) + plain(images, kernel_tangents)
 
 
 @jax.custom_jvp
