@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import jax
 import numpy as np
 
 from alexnet_jax.config import TrainConfig
@@ -21,6 +22,8 @@ from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.metrics_log import MetricsLog
 from alexnet_jax.training.schedule import learning_rates, observe_error
 from alexnet_jax.training.state import TrainState
+
+_learning_rates = jax.jit(learning_rates, static_argnames="config")
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Validation:
                 f"the loss on {split} images is not a finite number after step {step:,}", self.config
             ) from error
         if not self.log.has_evaluation(step, split):
-            rates = learning_rates(state.step - 1, state.plateau, self.config)
+            rates = _learning_rates(np.asarray(state.step) - 1, state.plateau, config=self.config)
             speed = pace.images_per_second(len(source))
             self.log.write_evaluation_row(step, split, metrics, float(rates.kernel), speed)
         return metrics["top1_error"]

@@ -45,13 +45,16 @@ class TwoTowers(Layout):
         return jax.sharding.Mesh(np.array(self.devices), (TOWER_AXIS,))
 
     def place(self, state: TrainState) -> TrainState:
-        """As in ``Layout``. A split array gets an axis of 2 before its last."""
+        """As in ``Layout``. A split array gets an axis of 2 before its last.
+
+        The arrays travel through the host, because JAX compiles a program for each shape to divide them on a device.
+        """
 
         def sharding(_: str, leaf: Array) -> jax.NamedSharding:
             return jax.NamedSharding(self.mesh, jax.P(*[None] * (leaf.ndim - 1), TOWER_AXIS))
 
         shardings = map_state(state, sharding, lambda _: jax.NamedSharding(self.mesh, jax.P()))
-        return jax.jit(_split, out_shardings=shardings)(state)
+        return jax.jit(_split, out_shardings=shardings)(jax.device_get(state))
 
     def abstract_state(self) -> TrainState:
         """As in ``Layout``, without shardings, which ``jax.pmap`` knows."""
