@@ -23,6 +23,7 @@ def quickstart() -> TrainConfig:
         schedule=ScheduleConfig(rule="steps", epochs=(19, 24)),
         batch_size=32,
         epochs=26,
+        steps_per_dispatch=4,
         evaluate_every=2,
         log_every=52,
     )
@@ -39,6 +40,7 @@ def cifar10() -> TrainConfig:
         schedule=ScheduleConfig(rule="plateau", patience=4, max_drops=2),
         batch_size=64,
         epochs=60,
+        steps_per_dispatch=1,
         log_every=100,
     )
 
@@ -58,6 +60,7 @@ def photos() -> TrainConfig:
         schedule=ScheduleConfig(rule="steps", epochs=(30, 36)),
         batch_size=16,
         epochs=40,
+        steps_per_dispatch=1,
         log_every=20,
     )
 

@@ -31,6 +31,7 @@ def baseline(scale: Scale) -> TrainConfig:
         data=DataConfig(dataset="cifar10", train_split="train[:10000]", train_examples=10_000),
         schedule=ScheduleConfig(rule="cosine"),
         epochs=12,
+        steps_per_dispatch=1,
         evaluate_every=4,
         log_every=104,
     )

@@ -25,7 +25,9 @@ BATCH_SIZE = 24
 def main(*names: str) -> None:
     for name in names:
         layout, variant, devices, *parts = name.split("/")
-        config = dataclasses.replace(tiny_config(variant), batch_size=BATCH_SIZE, micro_batches=int("".join(parts) or 1))
+        config = dataclasses.replace(
+            tiny_config(variant), batch_size=BATCH_SIZE, micro_batches=int(parts[0]) if parts else 1
+        )
         compiled = compile_step(layout, config, jax.devices()[: int(devices)])
         found = Program(compiled.as_text(), int(devices)).collectives()
         print(json.dumps({"layout": name, "collectives": [dataclasses.asdict(each) for each in found]}), flush=True)

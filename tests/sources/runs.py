@@ -282,15 +282,16 @@ QUICKSTART: Table = {name: (value, FIRST_RUN) for name, (value, _) in PAPER.item
     FIRST_RUN, data__dataset="cifar10_sample", data__train_examples=5000, data__image_size=32, data__test_split="test",
     data__validation_split=None, augment__divide_by_stddev=True, optimizer__learning_rate=0.02, schedule__rule="steps",
     schedule__epochs=(19, 24), batch_size=32, epochs=26, evaluate_every=2, log_every=52,
+    steps_per_dispatch=4,
 )  # fmt: skip
 CIFAR10: Table = QUICKSTART | cite(
     FIRST_RUN, data__dataset="cifar10", data__validation_fraction=0.05, data__train_examples=47_500,
     schedule__rule="plateau", schedule__epochs=(), schedule__patience=4, schedule__max_drops=2, batch_size=64,
-    epochs=60, log_every=100,
+    epochs=60, log_every=100, steps_per_dispatch=1,
 )  # fmt: skip
 PHOTOS: Table = QUICKSTART | cite(
     FIRST_RUN, data__image_size=128, data__test_fraction=0.2, data__train_examples=None, schedule__epochs=(30, 36),
-    batch_size=16, epochs=40, log_every=20,
+    batch_size=16, epochs=40, log_every=20, steps_per_dispatch=1,
 )  # fmt: skip
 
 FINE_TUNING = OURS + "chosen by the error on 1,000 of the training photos"
@@ -304,6 +305,7 @@ FINETUNE: Table = QUICKSTART | NO_SCHEDULE | cite(
     FINE_TUNING, data__image_size=160, data__test_fraction=0.2, optimizer__rule="optax.adamw",
     optimizer__learning_rate=5e-4, optimizer__weight_decay=0.5, schedule__rule="cosine", schedule__epochs=(),
     label_smoothing=0.1, batch_size=64, epochs=15, evaluate_every=5, views="center-flip", log_every=50,
+    steps_per_dispatch=1,
 )  # fmt: skip
 
 
