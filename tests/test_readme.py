@@ -166,7 +166,12 @@ def test_program_prints_what_its_comments_say(place, code):
     assert done.stdout.splitlines() == expected
 
 
-LINKS = [(page, link) for page in PAGES for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())]
+LINKING = [*PAGES, *(page for part in ("alexnet_jax", "experiments") for page in (ROOT / part).rglob("*.md"))]
+LINKS = [
+    (page, link)
+    for page in dict.fromkeys(LINKING)
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+]
 
 
 @pytest.mark.parametrize(("page", "link"), LINKS, ids=[f"{page.parent.name}:{link}" for page, link in LINKS])
