@@ -102,7 +102,7 @@ def measure(preset: str) -> Times:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         options = ["--preset", preset, "--workdir", str(place / "run"), "--log_every", "1", "--evaluate_every", "1000"]
-        options += ["--epochs", "1000"]
+        options += ["--epochs", "1000", "--steps_per_dispatch", "1"]
         if preset.startswith("imagenet"):
             _write_photos(place / "photos")
             options += ["--data.dataset", str(place / "photos"), "--model.classes", "1000"]
