@@ -31,6 +31,7 @@ from tests.helpers.runs import write_run
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
 # a short run: the quick run's net on a few photos
 FAST = ["--preset", "quickstart", "--batch_size", "8", "--log_every", "1", "--evaluate_every", "2"]
+FAST += ["--steps_per_dispatch", "1"]
 
 
 @pytest.fixture(scope="module")

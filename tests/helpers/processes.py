@@ -44,6 +44,7 @@ class LongRun:
         folder = write_photos(workdir.with_name("photos"))
         command = [*wrapper, "train", "--preset", "quickstart", "--batch_size", "4", "--epochs", "62500"]
         command += ["--evaluate_every", "60000", "--checkpoint_every", "500000", "--log_every", "1"]
+        command += ["--steps_per_dispatch", "1"]
         command += ["--data.dataset", str(folder), "--workdir", str(workdir)]
         self.directory = RunDirectory(workdir)
         defaults = {"stderr": subprocess.PIPE, "process_group": 0}

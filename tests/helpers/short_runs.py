@@ -17,7 +17,7 @@ from alexnet_jax.training.layouts import Layout, choose_layout
 
 # 15 steps, 3 in an epoch, evaluated after 6, 12 and 15, and a checkpoint also after 4 and 8
 OPTIONS = ["--preset", "quickstart", "--devices", 1, "--batch_size", 4, "--epochs", 5, "--evaluate_every", 2]
-OPTIONS += ["--log_every", 1, "--checkpoint_every", 4, "--data.validation_fraction", 0.2]
+OPTIONS += ["--steps_per_dispatch", 1, "--log_every", 1, "--checkpoint_every", 4, "--data.validation_fraction", 0.2]
 OPTIONS += ["--model.image_size", 12, "--data.image_size", 12]
 for _index in range(5):
     OPTIONS += [f"--model.convs.{_index}.features", 4]

@@ -15,6 +15,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
 FAST = ["--preset", "quickstart", "--batch_size", 8, "--epochs", 2, "--log_every", 1, "--devices", 1]
+FAST += ["--steps_per_dispatch", 1]
 FAST += ["--data.test_fraction", 0.3]
 
 
