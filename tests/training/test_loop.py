@@ -92,7 +92,7 @@ def test_steps_in_one_dispatch_give_the_same_run(photos, tmp_path):
 @pytest.mark.slow
 def test_a_profile_holds_the_traced_steps_and_opens_in_perfetto(photos, tmp_path):
     arguments = ["train", "--workdir", tmp_path / "run", "--data.dataset", photos(), *FAST]
-    done = alexnet(*arguments, "--profile", tmp_path / "traces")
+    done = alexnet(*arguments, "--steps_per_dispatch", 1, "--profile", tmp_path / "traces")
     assert done.returncode == 0, done.stderr
     written = re.search(r"^trace    (\S+perfetto_trace\.json\.gz), to open at", done.stdout, re.MULTILINE)[1]
     with gzip.open(written) as file:

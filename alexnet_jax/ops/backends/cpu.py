@@ -26,12 +26,17 @@ def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) 
 
 
 def _convolve_group(images: Images, kernel: Array, config: ConvConfig) -> Array:
-    """Winograd convolution, where it saves enough multiplies, and Eigen's otherwise."""
-    if not winograd.is_faster(layers.output_size(images, config), kernel.shape, config.stride):
-        return _convolve_directly(images, kernel, config)
-    # XLA converts bfloat16 operands to float32 on a CPU in any case.
-    operands = images.astype(jnp.float32), kernel.astype(jnp.float32)
-    return winograd.convolve(*operands, config.stride, layers.conv_padding(images, config)).astype(images.dtype)
+    """Winograd convolution, where it saves enough multiplies, and Eigen's otherwise.
+
+    XLA converts bfloat16 operands to float32 on a CPU in any case.
+    """
+    dtype = jnp.promote_types(images.dtype, jnp.float32)
+    operands = images.astype(dtype), kernel.astype(dtype)
+    if winograd.is_faster(layers.output_size(images, config), kernel.shape, config.stride):
+        outputs = winograd.convolve(*operands, config.stride, layers.conv_padding(images, config))
+    else:
+        outputs = _convolve_directly(*operands, config)
+    return outputs.astype(images.dtype)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
