@@ -30,7 +30,7 @@ def _convolve_group(images: Images, kernel: Array, config: ConvConfig) -> Array:
 
     XLA converts bfloat16 operands to float32 on a CPU in any case.
     """
-    dtype = jnp.promote_types(images.dtype, jnp.float32)
+    dtype = jnp.float32 if images.dtype == jnp.bfloat16 else images.dtype
     operands = images.astype(dtype), kernel.astype(dtype)
     if winograd.is_faster(layers.output_size(images, config), kernel.shape, config.stride):
         outputs = winograd.convolve(*operands, config.stride, layers.conv_padding(images, config))
