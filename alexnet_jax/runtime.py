@@ -122,7 +122,7 @@ def use_compile_cache() -> None:
         _delete_incomplete_entries(directory)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(directory)
         os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(MAX_CACHE_BYTES))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # 30 ms each, for dozens
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # a run has dozens of small programs
 
 
 def _writable_cache() -> Path:

@@ -89,7 +89,7 @@ def _read(file: Path) -> bytes:
 
 
 def _decode_plain_jpeg(content: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
-    """The pixels of an intact, upright colour JPEG; None for everything else.
+    """The pixels of an intact, upright colour JPEG; None for other files.
 
     Faster than Pillow with the same result, bit for bit: both use libjpeg-turbo with the accurate integer DCT and
     fancy upsampling.

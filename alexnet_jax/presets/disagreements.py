@@ -28,7 +28,8 @@ config and so a flag of `alexnet train`. The table shows which net or recipe has
 everywhere are left out, and so are fields without an effect and those that only say how a run is logged and saved. For
 fields of a layer, the values are those of all layers in order, and the flag contains the layer's index, from 0:
 `--model.convs.0.padding 2`. The docstrings of `alexnet_jax/variants` and `alexnet_jax/presets` name the sources, and
-`tests/sources` has the source of each value. """
+`tests/sources` has the source of each value.
+"""
 
 REST = """
 ## What no field shows

@@ -95,7 +95,7 @@ def make_page(
 
 
 def class_names(weights: Weights) -> list[str]:
-    """A name for every class of the net."""
+    """The name of each class of the net."""
     known = weights.class_names
     return [*known, *(f"class {label}" for label in range(len(known), weights.config.model.classes))]
 

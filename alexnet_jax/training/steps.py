@@ -154,7 +154,7 @@ def train_step(
     Args:
         state: the state before the step.
         batch: ``{"image": uint8 (batch, height, width, channels), "label": int32 (batch,)}``, the images as stored.
-        key: the run's random key, the same for every step.
+        key: the run's random key. All steps get the same key.
         config: the run.
         tower_axis: the mapped axis on which each device holds one tower, as in ``AlexNet``. None for one device.
         hyperparameters: numbers that replace those of ``config``. They may be traced. None keeps all.

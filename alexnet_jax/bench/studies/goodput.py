@@ -285,13 +285,13 @@ def table(arguments: Simulate) -> str:
     if arguments.restart is not None:
         times = dataclasses.replace(times, restart=arguments.restart)
     lines = ["| checkpoint every | seconds | random kills | regular kills |", "| --- | --- | --- | --- |"]
-    for every in arguments.checkpoint_every:
+    for steps in arguments.checkpoint_every:
         found = [
-            simulate(times, every, kills(arguments.kill_every), arguments.hours, arguments.delay)
+            simulate(times, steps, kills(arguments.kill_every), arguments.hours, arguments.delay)
             for kills in (exponential, periodic)
         ]
-        seconds = f"{every * times.step:,.1f}"
-        lines.append(" | ".join([f"| {every:,} steps", seconds, *(f"{each:.1%}" for each in found)]) + " |")
+        seconds = f"{steps * times.step:,.1f}"
+        lines.append(" | ".join([f"| {steps:,} steps", seconds, *(f"{each:.1%}" for each in found)]) + " |")
     return "\n".join(lines)
 
 

@@ -3,8 +3,8 @@
     uv run --extra tpu python -m alexnet_jax.bench.studies.tpu_cycles
 
 This compiles the training step of ``paper`` at batch 256 in bfloat16 for one v5e chip, once for each form in ``STEPS``,
-prints the compiler's estimates and stores them in tpu_cycles.md. ``--steps`` selects forms;
-``--variant`` and ``--batch_size`` choose another step, which is only printed. Nothing runs on a TPU.
+prints the compiler's estimates and stores them in tpu_cycles.md. ``--steps`` selects forms; ``--variant`` and
+``--batch_size`` choose another step, which is only printed. Nothing runs on a TPU.
 """
 
 from __future__ import annotations
