@@ -15,17 +15,18 @@ from jaxlib import version as jaxlib_version
 
 from alexnet_jax.bench.timing import Contender, Task, seconds_of
 from alexnet_jax.config import Dtype
-from alexnet_jax.runtime import processor, usable_cores
+from alexnet_jax.runtime import cpu_threads, processor, usable_cores
 
 MATMUL_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024))
 """Rows, inner size and columns of the products. The best rate among them is the machine's peak."""
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, load of the last minute, devices, versions and date."""
+    """Processor, cores, threads of XLA, load of the last minute, devices, versions and date."""
     return {
         "processor": processor(),
         "cores": usable_cores(),
+        "cpu_threads": cpu_threads(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "devices": [device.device_kind for device in jax.devices()],
         "python": platform.python_version(),

@@ -79,6 +79,7 @@ def _counts(rule: Rule) -> str:
 
 def _section(experiment: Experiment, record: Record) -> str:
     machine = record.machine
+    threads = f" with {machine['cpu_threads']} XLA thread(s)" if "cpu_threads" in machine else ""
     lines = [
         f"## {experiment.name}, {record.scale}",
         f"{experiment.claim}.",
@@ -92,8 +93,8 @@ def _section(experiment: Experiment, record: Record) -> str:
         lines.append(experiment.discussion)
     lines.append(
         f"*Measured here* with `{record.command}`, {record.seeds} seeds, on {machine['cores']} cores of "
-        f"{machine['processor']}, jax {machine['jax']}, {machine['date']}, commit `{record.commit[:12]}`. The record "
-        f"is [records/{record.name}.json](records/{record.name}.json)."
+        f"{machine['processor']}{threads}, jax {machine['jax']}, {machine['date']}, commit `{record.commit[:12]}`. The "
+        f"record is [records/{record.name}.json](records/{record.name}.json)."
     )
     return "\n\n".join(lines)
 
