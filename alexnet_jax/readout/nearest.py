@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial.distance import cdist
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,12 @@ def nearest(
     row = 0
     for batch in batches:
         values = batch.reshape(len(batch), -1).astype(np.float64)
-        distances = np.stack([_distances(values, query) for query in flat])
+        distances = cdist(flat, values)
         rows = np.broadcast_to(np.arange(row, row + len(batch)), distances.shape)
         best = _keep(best, Neighbours(rows, distances), count)
         row += len(batch)
         on_batch(row)
     return best
-
-
-def _distances(values: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Of differences: the difference of products would lose the digits of near neighbours."""
-    difference = values - query
-    return np.sqrt(np.einsum("ij,ij->i", difference, difference))
 
 
 def _keep(best: Neighbours, more: Neighbours, count: int) -> Neighbours:
