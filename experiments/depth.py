@@ -42,6 +42,9 @@ EXPERIMENT = Experiment(
     rule=Rule(more="one layer less", less=_ALL, counts=0.02),
     scale_note=CPU_NOTE,
     measure=measure,
+    discussion="The paper removes a layer from a net that is trained for 90 epochs on 1.2 million images. This net is "
+    "far from the end of its training after 12 epochs of 10,000 images, as its training error of about 30% shows, and "
+    "a net of fewer layers learns faster at the start. The result says nothing about the depth that a longer run needs.",
 )
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ EXPERIMENT = Experiment(
     scale_note=CPU_NOTE,
     figure="top-1 error on training images",
     measure=training_errors,
+    discussion="The effect has the sign of the claim, but the spread of three seeds is larger. Over these 12 epochs a "
+    "decay of 0.0005 shrinks a weight without gradient by 17%. Over the paper's run it shrinks it to nothing.",
 )
 
 if __name__ == "__main__":
