@@ -44,7 +44,7 @@ EXPERIMENT = Experiment(
     measure=measure,
     discussion="The paper removes a layer from a net that is trained for 90 epochs on 1.2 million images. This net is "
     "far from the end of its training after 12 epochs of 10,000 images, as its training error of about 30% shows, and "
-    "a net of fewer layers learns faster at the start. The result says nothing about the depth that a longer run needs.",
+    "a net of fewer layers learns faster at the start. The result does not say which depth a longer run needs.",
 )
 
 if __name__ == "__main__":

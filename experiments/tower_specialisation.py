@@ -59,8 +59,9 @@ EXPERIMENT = Experiment(
     measure=measure,
     seeds=5,
     discussion="The towers differ about as much as random halves of the kernels do. One of five seeds reaches the "
-    "difference that counts. The paper's towers have 48 kernels of 11 x 11 pixels each, and were trained for 90 epochs. "
-    "Those of `small` have 16 kernels of 5 x 5 pixels, and were trained for 12 epochs of 10,000 photos of 32 pixels.",
+    "difference that counts. The paper's towers have 48 kernels of 11 x 11 pixels each, and were trained for 90 "
+    "epochs. Those of `small` have 16 kernels of 5 x 5 pixels, and were trained for 12 epochs of 10,000 photos of 32 "
+    "pixels.",
 )
 
 if __name__ == "__main__":

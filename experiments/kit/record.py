@@ -72,7 +72,7 @@ def make_record(experiment: Experiment, scale: Scale, command: str, trained: Tra
         experiment=experiment.name,
         scale=scale,
         command=command,
-        commit=_commit(),
+        commit=commit(),
         pins_sha256=pins_sha256(),
         machine=describe_machine(),
         seeds=len(next(iter(trained.values()))),
@@ -105,7 +105,9 @@ def pins_sha256() -> str:
     return hashlib.sha256("\n".join(settings["tool"]["uv"]["constraint-dependencies"]).encode()).hexdigest()
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit of the repository, with "+" if files were changed."""
+
     def git(*arguments: str) -> str:
         done = subprocess.run(("git", "-C", str(ROOT), *arguments), capture_output=True, text=True, check=True)
         return done.stdout.strip()
