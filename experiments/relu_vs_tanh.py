@@ -6,10 +6,10 @@ uv run python -m experiments.relu_vs_tanh
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-from alexnet_jax.config import AugmentConfig, DataConfig, ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from alexnet_jax.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.variants import variant
+from experiments.kit.changes import with_variance_of_inputs
 from experiments.kit.experiment import Arms, Experiment, Figures, Trained
 from experiments.kit.nets import TrainedNet
 from experiments.kit.run import main
@@ -25,7 +25,7 @@ def arms(scale: Scale) -> Arms:
     is_full = scale == "full"
     return {
         f"{unit}, rate {rate:g}": TrainConfig(
-            model=_started(unit),
+            model=with_variance_of_inputs(variant(f"cifar10_conv_{unit}")),
             data=DataConfig(dataset="cifar10", train_split="train" if is_full else "train[:10000]"),
             augment=AugmentConfig(
                 random_crop="center", horizontal_flip=False, divide_by_stddev=True, pca_colour_noise=0.0
@@ -40,17 +40,6 @@ def arms(scale: Scale) -> Arms:
         for unit, rates in _RATES.items()
         for rate in rates
     }
-
-
-def _started(unit: str) -> ModelConfig:
-    """The net with initial weights of the variance 1 / inputs, because those of cuda-convnet start slowly."""
-    net = variant(f"cifar10_conv_{unit}")
-    inputs = [3, *(conv.features for conv in net.convs)]
-    convs = [
-        replace(conv, kernel_stddev=(conv.kernel_size**2 * channels) ** -0.5)
-        for conv, channels in zip(net.convs, inputs, strict=False)
-    ]
-    return replace(net, convs=tuple(convs))
 
 
 def epochs_to_error(net: TrainedNet) -> float:

@@ -10,6 +10,7 @@ from experiments.kit.experiment import Experiment
 NAMES = (
     "relu_vs_tanh",
     "local_response_norm",
+    "local_response_norm_cifar10",
     "overlapping_pooling",
     "one_tower_vs_two",
     "no_links",
