@@ -46,6 +46,9 @@ On 2026-11-27 `add_bias` got another form, whose gradient is a product with ones
 `convolve` pairs of pixels for images with few channels. A training step of the quick run (`small`, two towers, batch
 32) took 1.106 times as much processor time without the three (medians of 60 and of 40 alternating pairs), and without
 one of them 1.02 (`max_pool`), 1.04 (`convolve`) and 1.06 (`add_bias`) times as much, on a busy AMD EPYC (Zen 3).
+
+On the same day `dense` got a plain product in the forward pass, and keeps the transposed one for the gradient of the
+units.
 """
 
 CPU_HEAD = """
