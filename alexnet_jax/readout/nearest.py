@@ -44,7 +44,7 @@ def nearest(
     row = 0
     for batch in batches:
         values = batch.reshape(len(batch), -1).astype(np.float64)
-        distances = cdist(flat, values)
+        distances = cdist(flat, values)  # differences of products would lose the digits of near neighbours
         rows = np.broadcast_to(np.arange(row, row + len(batch)), distances.shape)
         best = _keep(best, Neighbours(rows, distances), count)
         row += len(batch)

@@ -86,9 +86,13 @@ def make_record(experiment: Experiment, scale: Scale, command: str, trained: Tra
 
 def write_record(record: Record, directory: Path = RECORDS) -> Path:
     """Writes ``record`` as JSON, and returns the file."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"{record.name}.json"
-    replace_file(file, json.dumps(asdict(record), indent=1) + "\n")
+    return write_json(asdict(record), directory / f"{record.name}.json")
+
+
+def write_json(values: Mapping[str, Any], file: Path) -> Path:
+    """Writes the fields of a record as JSON, makes the directory where it is missing, and returns ``file``."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, json.dumps(values, indent=1) + "\n")
     return file
 
 
@@ -103,6 +107,12 @@ def pins_sha256() -> str:
     """The SHA-256 of the pinned dependencies."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return hashlib.sha256("\n".join(settings["tool"]["uv"]["constraint-dependencies"]).encode()).hexdigest()
+
+
+def describe(machine: Mapping[str, Any]) -> str:
+    """The machine, the version of JAX and the date of a record, in words. Early records do not know the threads."""
+    threads = f" with {machine['cpu_threads']} XLA thread(s)" if "cpu_threads" in machine else ""
+    return f"{machine['cores']} cores of {machine['processor']}{threads}, jax {machine['jax']}, {machine['date']}"
 
 
 def commit() -> str:

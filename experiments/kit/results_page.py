@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alexnet_jax.files import replace_file
 from experiments.kit.experiment import Experiment
-from experiments.kit.record import ROOT, Record
+from experiments.kit.record import ROOT, Record, describe
 from experiments.kit.settings import Scale
 from experiments.kit.verdict import Rule
 
@@ -78,8 +78,6 @@ def _counts(rule: Rule) -> str:
 
 
 def _section(experiment: Experiment, record: Record) -> str:
-    machine = record.machine
-    threads = f" with {machine['cpu_threads']} XLA thread(s)" if "cpu_threads" in machine else ""
     lines = [
         f"## {experiment.name}, {record.scale}",
         f"{experiment.claim}.",
@@ -92,9 +90,8 @@ def _section(experiment: Experiment, record: Record) -> str:
     if experiment.discussion:
         lines.append(experiment.discussion)
     lines.append(
-        f"*Measured here* with `{record.command}`, {record.seeds} seeds, on {machine['cores']} cores of "
-        f"{machine['processor']}{threads}, jax {machine['jax']}, {machine['date']}, commit `{record.commit[:12]}`. The "
-        f"record is [records/{record.name}.json](records/{record.name}.json)."
+        f"*Measured here* with `{record.command}`, {record.seeds} seeds, on {describe(record.machine)}, "
+        f"commit `{record.commit[:12]}`. The record is [records/{record.name}.json](records/{record.name}.json)."
     )
     return "\n\n".join(lines)
 

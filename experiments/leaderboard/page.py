@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alexnet_jax.files import replace_file
-from experiments.kit.record import ROOT
+from experiments.kit.record import ROOT, describe
 from experiments.leaderboard.entries import ENTRIES, MINUTES
 from experiments.leaderboard.record import EntryRecord
 
@@ -62,7 +62,8 @@ def leaderboard_page(records: Sequence[EntryRecord]) -> str:
     notes = "\n".join(f"- `{record.entry}`: {ENTRIES[record.entry].about}" for record in records)
     log = _LOG.read_text(encoding="utf-8")
     note = "*Measured here*. *Minutes* is the longest of the runs."
-    return "\n\n".join(part.rstrip() for part in (_HEAD, f"{table}\n\n{note}", notes, _PUBLISHED, log)) + "\n"
+    parts = (_HEAD, table, note, notes, _PUBLISHED, log)
+    return "\n\n".join(part.rstrip() for part in parts if part) + "\n"
 
 
 def write_leaderboard_page(records: Sequence[EntryRecord], page: Path = PAGE) -> None:
@@ -71,8 +72,6 @@ def write_leaderboard_page(records: Sequence[EntryRecord], page: Path = PAGE) ->
 
 
 def _row(record: EntryRecord) -> str:
-    machine = record.machine
-    threads = f"{machine['cpu_threads']} XLA thread(s)"
     cells = (
         f"[`{record.entry}`](leaderboard/records/{record.entry}.json)",
         f"{record.mean_error:.2%}",
@@ -81,7 +80,7 @@ def _row(record: EntryRecord) -> str:
         f"{record.longest_minutes:.1f}",
         f"{record.parameters:,}",
         f"{record.macs:,}",
-        f"{threads} on {machine['cores']} cores of {machine['processor']}, jax {machine['jax']}, {machine['date']}",
+        describe(record.machine),
         f"`{record.commit[:12]}`",
     )
     return f"| {' | '.join(cells)} |"

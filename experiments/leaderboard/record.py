@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,10 @@ from typing import Any
 
 from alexnet_jax.bench.machine import describe_machine
 from alexnet_jax.errors import AlexNetError
-from alexnet_jax.files import replace_file
 from alexnet_jax.net.summary import summarize_model
 from alexnet_jax.training.goodput import goodput
 from experiments.kit.nets import TrainedNet, digest_of, without_place
-from experiments.kit.record import commit, pins_sha256
+from experiments.kit.record import commit, pins_sha256, write_json
 
 RECORDS = Path(__file__).parent / "records"
 """The directory of the records."""
@@ -74,7 +72,7 @@ def make_record(entry: str, command: str, nets: Sequence[TrainedNet]) -> EntryRe
         commit=commit(),
         pins_sha256=pins_sha256(),
         machine=describe_machine(),
-        config=dataclasses.asdict(without_place(nets[0].config)),
+        config=asdict(without_place(nets[0].config)),
         parameters=summary.parameters,
         macs=summary.macs,
         runs=[_row(net) for net in nets],
@@ -83,10 +81,7 @@ def make_record(entry: str, command: str, nets: Sequence[TrainedNet]) -> EntryRe
 
 def write_record(record: EntryRecord, directory: Path = RECORDS) -> Path:
     """Writes ``record`` as JSON, and returns the file."""
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"{record.entry}.json"
-    replace_file(file, json.dumps(asdict(record), indent=1) + "\n")
-    return file
+    return write_json(asdict(record), directory / f"{record.entry}.json")
 
 
 def read_records(directory: Path = RECORDS) -> list[EntryRecord]:
@@ -100,11 +95,11 @@ def _row(net: TrainedNet) -> dict[str, Any]:
         "seed": net.config.seed,
         "config_sha256": digest_of(net.config),
         "test_top1_error": net.error("test"),
-        "seconds": round(seconds_of(net), 1),
+        "seconds": round(_seconds_of(net), 1),
     }
 
 
-def seconds_of(net: TrainedNet) -> float:
+def _seconds_of(net: TrainedNet) -> float:
     """The seconds in which a process worked on the run of ``net``, until its last row of metrics."""
     rows = net.workdir.read_metrics()
     found = goodput(net.workdir.read_starts(), rows, net.config.batch_size, rows[-1]["time"])

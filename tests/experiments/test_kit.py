@@ -7,9 +7,7 @@ import math
 
 import pytest
 
-from alexnet_jax.config import DataConfig, ScheduleConfig
 from alexnet_jax.errors import UsageError
-from alexnet_jax.variants import small
 from experiments.kit import nets
 from experiments.kit.experiment import Experiment
 from experiments.kit.nets import digest_of
@@ -19,7 +17,7 @@ from experiments.kit.results_page import PAGE, results_page
 from experiments.kit.run import Options, run_all
 from experiments.kit.settings import baseline
 from experiments.kit.verdict import Rule
-from tests.helpers.nets import tiny_config
+from tests.experiments.short_run import short_run
 
 RULE = Rule(more="without", less="with", counts=0.02)
 ALL = [experiment(name) for name in NAMES]
@@ -90,12 +88,7 @@ def test_one_seed_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_an_experiment_writes_a_record_and_a_plot_and_trains_no_net_twice(tmp_path, monkeypatch):
-    config = tiny_config(
-        model=small(),
-        data=DataConfig(train_split="train[:64]", test_split="test[:50]"),
-        schedule=ScheduleConfig("steps"),
-        batch_size=32,
-    )
+    config = short_run()
     other = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, learning_rate=0.02))
     tiny = Experiment(
         name="tiny",

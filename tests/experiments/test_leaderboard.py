@@ -6,16 +6,14 @@ import dataclasses
 
 import pytest
 
-from alexnet_jax.config import DataConfig, ScheduleConfig
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.variants import small
 from experiments.kit import nets
 from experiments.kit.nets import digest_of
 from experiments.leaderboard import __main__ as command
 from experiments.leaderboard.entries import ENTRIES, MINUTES, Entry
 from experiments.leaderboard.page import PAGE, leaderboard_page
 from experiments.leaderboard.record import read_records
-from tests.helpers.nets import tiny_config
+from tests.experiments.short_run import short_run
 
 RECORDS = read_records()
 
@@ -48,12 +46,7 @@ def test_an_unknown_entry_is_refused():
 
 @pytest.mark.slow
 def test_an_entry_writes_a_record_and_trains_no_seed_twice(tmp_path, monkeypatch):
-    config = tiny_config(
-        model=small(),
-        data=DataConfig(train_split="train[:64]", test_split="test[:50]"),
-        schedule=ScheduleConfig("steps"),
-        batch_size=32,
-    )
+    config = short_run()
     monkeypatch.setattr(command, "ENTRIES", {"tiny": Entry(config, "Tiny.")})
     monkeypatch.setattr(command, "write_leaderboard_page", lambda records: None)
     arguments = command.Arguments("tiny", workdir=tmp_path / "runs", records=tmp_path / "records")
