@@ -31,7 +31,7 @@ COMMANDS = {
     "bench": "time a net or the input pipeline, and compare with other programs",
     "variants": "list the named nets with their sizes",
     "plan": "estimate what training on TPUs costs, with their compiler and without a TPU",
-    "summary": "print which AlexNet a net is, and its layers with shapes, parameters and MACs",
+    "summary": "identify a net, and print its layers with shapes, parameters and MACs",
     "report": "write a web page that shows what a run learned",
     "completion": "print a script that completes options in bash, zsh, fish or tcsh",
 }
@@ -83,7 +83,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _refuse_empty_words(command: str, words: list[str]) -> None:
-    """An empty word, as of a shell variable that is not set, would otherwise mean the default or this directory."""
+    """Refuses empty arguments. One from an unset shell variable would mean the default or this directory."""
     for before, word in zip([command, *words], words, strict=False):
         if not word or (word.startswith("--") and word.endswith("=")):
             raise UsageError(f"the value after {word or before} is empty; give a value, or leave it out")

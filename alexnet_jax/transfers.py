@@ -1,4 +1,4 @@
-"""What copies over a network share: a progress bar, and a lock. Both report on standard error."""
+"""A progress bar and a lock for copies over a network. Both report on standard error."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def training_errors(trained: Trained) -> Figures:
 
 EXPERIMENT = Experiment(
     name="weight_decay",
-    claim="Weight decay lowers the training error, and is no mere regulariser",
+    claim="Weight decay lowers the training error, and is not merely a regulariser",
     source="paper, section 5",
     printed="no figure",
     authors_log="none",

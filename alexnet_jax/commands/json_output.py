@@ -34,7 +34,7 @@ def check_picture_path(path: Path) -> None:
     """Checks that the picture of ``--out`` can be made, before a command starts its work.
 
     Raises:
-        UsageError: it is no PNG file, or its directory does not exist.
+        UsageError: it is not a PNG file, or its directory does not exist.
     """
     if path.suffix != ".png":
         raise UsageError(f"--out is {path}: name a file ending in .png")

@@ -46,7 +46,7 @@ class SimilarityArguments:
     layers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LAYER ...")] = ()
     """The arrays to compare; A=B compares two of different names. Default: those that both files have."""
     images: int = 1000
-    """The largest number of images. Of more, this many are drawn at random."""
+    """The largest number of images. If there are more, this many are drawn at random."""
     seed: int = 0
     """The random seed of the choice of images."""
     distance: Literal["correlation", "euclidean", "cosine"] = "correlation"

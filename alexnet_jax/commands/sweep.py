@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _HELP = """\
 usage: alexnet sweep [options of alexnet train] [--seeds N]
 
-Train several nets, one after another, and compare their errors. Of an option
-with commas, each value is tried, in all combinations:
+Train several nets, one after another, and compare their errors. If options
+have several values, separated by commas, all combinations are tried:
 
   alexnet sweep --optimizer.learning_rate 0.005,0.01 --seeds 3
 

@@ -40,7 +40,8 @@ class TrainArguments:
 
     recipe: Annotated[TrainConfig, tyro.conf.arg(name="")]
     preset: str | None = None
-    """The run to start from. Other options change it. Default: quickstart, or photos for a folder of photos."""
+    """The run to start from. Other options change it. Default: quickstart, photos for a folder of photos, or finetune
+    for --init with convolutions alone."""
     variant: str | None = None
     """Another net for the run."""
     config: Path | None = None
@@ -52,8 +53,8 @@ class TrainArguments:
     layout: LayoutName = "auto"
     """How the run is divided over the devices. single: one device. towers: half of every layer on each of two devices
     (paper, section 3.5). data: a whole net and part of the images on each. mesh: several pairs of towers. hybrid: as
-    data, with the dense layers split over all devices (arXiv 1404.5997). auto: the fastest in --plan, or without one
-    towers on two devices, else data where the net fits."""
+    data, with the dense layers split over all devices (arXiv 1404.5997). auto: the fastest in --plan. Without a plan:
+    single on one device, towers on two if the net has two, else data, or hybrid if the net does not fit."""
     plan: Path | None = None
     """A file that `alexnet plan --json` wrote for this run and these devices."""
     devices: int | None = None
@@ -69,7 +70,7 @@ class TrainArguments:
     process_id: int | None = None
     """The number of this process, from 0, if it is not detected."""
     cluster: Literal["auto", "none"] = "auto"
-    """Whether to detect what these options leave out. none: they say all."""
+    """Whether to detect what these options leave out. none: detect nothing; all three are required."""
     step_timeout: float | None = None
     """Seconds that any part of a step may take before all processes end, once three have been measured. Default: ten
     times the longest one before, and at least 30."""

@@ -9,7 +9,7 @@ from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import first_few
 
 _MUCH = 2
-"""The largest class has this many times the images of the smallest in a set that is called unbalanced."""
+"""A set is unbalanced if its largest class has at least this many times the images of its smallest."""
 
 
 def balance_notes(data: DataSet) -> Iterator[str]:

@@ -108,7 +108,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is an image, by its suffix. Hidden files are none."""
+    """Whether a file of this name is an image, by its suffix. Hidden files are not images."""
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 

@@ -72,7 +72,7 @@ def decode_pixels(encoded: bytes | Path, channels: int) -> UInt8[np.ndarray, "he
 
 
 def dropped_parts(file: Path) -> list[str]:
-    """What of a readable image file is not in its decoded pixels, in a few words each."""
+    """The parts of a readable image file that decoding drops, in a few words each."""
     with Image.open(file) as image:
         parts = {
             "its transparency": image.has_transparency_data,

@@ -1,4 +1,4 @@
-"""What each process last told the others, and which of them keeps all from going on."""
+"""The last progress report of each process, and which process blocks the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 SILENT_FOR = 20.0
-"""Seconds after which a process that told nothing is taken to be dead. It tells something every second."""
+"""Seconds without a report after which a process counts as dead. Each process reports every second."""
 SHORTEST_LIMIT = 30.0
 """The smallest limit of an activity in seconds."""
 FIRST_LIMIT = 3600.0
@@ -36,12 +36,12 @@ class Progress:
     told: int
 
     def to_json(self) -> str:
-        """The inverse of ``from_json``."""
+        """The progress as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Progress:
-        """The inverse of ``to_json``."""
+        """The progress in JSON that ``to_json`` wrote."""
         return cls(**json.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""What a training loop asks of the processes that train one net. ``Team`` answers for a single process."""
+"""The interface between a training loop and the processes that train one net. ``Team`` is a single process."""
 
 from __future__ import annotations
 

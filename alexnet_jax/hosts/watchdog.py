@@ -1,4 +1,4 @@
-"""Ends this process when another one has failed, or when one of them keeps all from going on.
+"""Ends this process when another one has failed, or when one of them blocks all others.
 
 JAX's collectives have no time limit: a process that is alive but stuck blocks all others. Each process tells the
 others in the key-value store of JAX's coordination service what it does, in a thread.
@@ -90,7 +90,7 @@ class Watchdog:
                     self._end(found)
 
     def _tell_and_look(self) -> str | None:
-        """Tells the progress, and looks for a process that has failed, or tells nothing any more."""
+        """Reports the progress, and looks for a process that has failed or has stopped reporting."""
         with self._lock:
             self._progress = replace(self._progress, told=self._progress.told + 1)
             text = self._progress.to_json()

@@ -70,7 +70,7 @@ def check_layer(params: PyTree, config: ModelConfig, name: str) -> None:
     """Checks that the net has the layer ``name`` and the parameters for it.
 
     Raises:
-        UsageError: it has not.
+        UsageError: the layer or its parameters are missing.
     """
     known = [layer.name for layer in config.layers()]
     if name not in known:

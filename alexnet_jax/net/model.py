@@ -20,8 +20,8 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.ops import backends, layers
 
 BATCH, IMAGES_OF_DENSE, UNITS = "batch", "images_of_dense", "units"
-"""Logical names of the axes of a dense layer's arrays: the images of its inputs as they come and as it reads them, and
-its units. ``flax.linen.logical_axis_rules`` maps them to axes of a mesh. Without rules they have no effect."""
+"""Logical axis names for dense layers: the images before any exchange, the images that a layer reads, and its units.
+``flax.linen.logical_axis_rules`` maps them to axes of a mesh. Without rules they have no effect."""
 
 
 class AlexNet(nn.Module):

@@ -43,8 +43,8 @@ def find_pairs(a: Path, b: Path | None) -> list[tuple[Path, Path]]:
         alone = [name for name in files if name not in others]
         if alone:
             raise UsageError(
-                f"{here} has {first_few(alone)}, and {there} has not; give the {len(alone)} image(s) a partner of the "
-                "same name, or remove them"
+                f"{here} has {first_few(alone)}, which {there} does not have; give the {len(alone)} image(s) a partner "
+                "of the same name, or remove them"
             )
     return [(file, second[name]) for name, file in first.items()]
 
@@ -74,7 +74,7 @@ def check_sizes(pair: tuple[Path, Path], a: np.ndarray, b: np.ndarray) -> None:
     """Checks that the two images have the same size.
 
     Raises:
-        UsageError: they have not.
+        UsageError: their sizes differ.
     """
     if a.shape != b.shape:
         raise UsageError(

@@ -1,1 +1,1 @@
-"""What a training step costs on TPUs that need not be there, estimated from the program that the compiler makes."""
+"""Estimates the cost of a training step on TPUs from the compiled program. No TPU is needed."""

@@ -60,7 +60,7 @@ def plan_layouts(
 
 
 def compile_step(layout: LayoutName, config: TrainConfig, devices: Sequence[jax.Device]) -> jax.stages.Compiled:
-    """The training step of a layout, compiled for devices that need not be there.
+    """The training step of a layout, compiled for devices that need not be attached.
 
     Args:
         layout: its name.
@@ -102,7 +102,7 @@ def _needed_bytes(error: Exception) -> int | None:
 
 @contextlib.contextmanager
 def _no_compile_cache() -> Iterator[None]:
-    """JAX's cache keeps programs for chips that are not there, but cannot read them again."""
+    """JAX's cache stores programs for chips that are not attached, but cannot load them."""
     before = getattr(jax.config, _CACHE)
     _enable_compile_cache(False)
     try:

@@ -38,7 +38,7 @@ def cifar10_13pct() -> TrainConfig:
     """The run with 13% test error on CIFAR-10 (cuda-convnet, layer-params-conv-local-13pct.cfg), with several views.
 
     Rates of 0.001 for weights and 0.002 for biases, momentum 0.9, weight decay 0.004 except in the convolutions. The
-    schedule is that of ``cifar10_11pct``, because the file names none. Published: 13% in 20 minutes on a GPU of 2011.
+    schedule is that of ``cifar10_11pct``, because the file names none. Published: 13% in 25 minutes on a GPU of 2011.
     """
     return _local(net_13pct())
 

@@ -97,16 +97,16 @@ def _layer_file(
 
 
 def imagenet_layer_file_147() -> TrainConfig:
-    """The authors' run of ``layer_file_147``, pooling without overlap: its log, otherwise as ``imagenet_original``.
+    """The authors' run of ``layer_file_147``, pooling without overlap: as ``imagenet_original``, except for its log.
 
-    The biases' rate at the end of the run is 0.002; the log does not say since when, so that it stays at 0.02 here.
+    The biases' rate at the end of the run is 0.002; the log does not say when it changed, so it stays at 0.02 here.
     Published top-1 / top-5 errors with ten crops: 41.06% / 18.51%.
     """
     return _layer_file(layer_file_147(), drops=(23, 51, 79), conv1=(79, 79), noise_until=None, epochs=90)
 
 
 def imagenet_layer_file_148() -> TrainConfig:
-    """The authors' run of ``layer_file_148``, without normalisation: its log, otherwise as ``imagenet_original``.
+    """The authors' run of ``layer_file_148``, without normalisation: as ``imagenet_original``, except for its log.
 
     Published top-1 / top-5 errors with ten crops: 42.03% / 19.36%.
     """
@@ -114,7 +114,7 @@ def imagenet_layer_file_148() -> TrainConfig:
 
 
 def imagenet_layer_file_150() -> TrainConfig:
-    """The authors' run of ``layer_file_150``, towers without links: its log, otherwise as ``imagenet_original``.
+    """The authors' run of ``layer_file_150``, towers without links: as ``imagenet_original``, except for its log.
 
     Published top-1 / top-5 errors with ten crops: 41.83% / 19.33%.
     """

@@ -1,4 +1,4 @@
-"""Fewer numbers for each image: sparse random projection, and principal components of a sample."""
+"""Dimensionality reduction of features: sparse random projection, and principal components of a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the features of a data set into a file, and goes on where an earlier process stopped."""
+"""Reads the features of a data set into a file, and resumes where an earlier process stopped."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Result:
 def read_out(what: ReadOut, out: Path, progress: Progress = Progress()) -> Result:
     """Writes the features of all images to a file, and their names to an order file beside it.
 
-    A killed read-out leaves ``OUT.part``, from which the same call goes on. The result is the same, bit for bit, with
+    A killed read-out leaves ``OUT.part``, from which the same call resumes. The result is the same, bit for bit, with
     the same versions, processor and number of threads.
 
     Args:

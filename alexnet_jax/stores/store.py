@@ -32,7 +32,7 @@ _AT_ONCE = 16
 
 
 class StoreError(AlexNetError):
-    """An object store cannot be read or written, perhaps only now."""
+    """An object store cannot be read or written, perhaps only temporarily."""
 
 
 def url_of(path: str | Path) -> str | None:
@@ -95,7 +95,7 @@ class Store:
         names = {self._name(path): info for path, info in found.items() if not path.endswith("/")}
         for name in names:
             if ".." in PurePosixPath(name).parts or "\0" in name:
-                raise AlexNetError(f"{self.url}: has an object named {printable(name)}, which is no name of a file")
+                raise AlexNetError(f"{self.url}: has an object named {printable(name)}, which is not a valid file name")
         return {name: Entry(int(info["size"]), _modified(info)) for name, info in names.items()}
 
     def exists(self, name: str = "") -> bool:

@@ -1,4 +1,4 @@
-"""Training examples that the devices hold, so that only the numbers of those of a batch travel to them."""
+"""Training examples that the devices hold, so that only the indices of a batch are transferred."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Hyperparameters(flax.struct.PyTreeNode):
 
 
 def hyperparameters(config: TrainConfig) -> Hyperparameters:
-    """The hyperparameters of a config, with which the steps give what they give without any.
+    """The hyperparameters of a config. With them, the steps return the same results as without the argument.
 
     Args:
         config: the run.

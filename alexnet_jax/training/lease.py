@@ -134,7 +134,7 @@ class Lease:
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Where the file system has no locks, two takers of an expired lease may succeed; ``check`` stops the first."""
+        """Without file locks, two processes may both take an expired lease; ``check`` then stops the first."""
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(OSError, NotImplementedError):
                 stack.enter_context(filelock.FileLock(self._directory / ".lease.lock", timeout=10))

@@ -164,8 +164,8 @@ def train_step(
 
     Returns:
         The state after the step, and the metrics of the batch before the update: ``loss`` (nats, or the value of
-        ``loss``), ``top1_error`` and ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``, which
-        an ``optimizer`` does not tell. If ``config.on_nan`` is "skip", also ``skipped``, which is 1 if the batch was
+        ``loss``), ``top1_error`` and ``top5_error`` (fractions), ``count``, and the kernels' ``learning_rate``,
+        unless ``optimizer`` is given. If ``config.on_nan`` is "skip", also ``skipped``, which is 1 if the batch was
         left out, else 0.
 
     Raises:

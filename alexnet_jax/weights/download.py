@@ -55,7 +55,7 @@ class _BrokenError(Exception):
 def fetch(file: RemoteFile, folder: Path, progress: bool = True) -> Path:
     """The file in ``folder``, which is downloaded unless it is there.
 
-    A second process waits until the first one has downloaded it. A download that was interrupted goes on where it
+    A second process waits until the first one has downloaded it. A download that was interrupted resumes where it
     stopped, if the file has a checksum.
 
     Args:
@@ -65,7 +65,7 @@ def fetch(file: RemoteFile, folder: Path, progress: bool = True) -> Path:
 
     Raises:
         AlexNetError: the file cannot be downloaded or written, or has another checksum. It is then not kept.
-        UsageError: its URL is none.
+        UsageError: its URL is not valid.
     """
     target = folder / file.name
     try:

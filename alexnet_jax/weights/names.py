@@ -36,7 +36,7 @@ def find_weights(net: str | Path, progress: bool = True) -> Path:
 
     Args:
         net: a name, ``pretrained:NAME``, ``hf://OWNER/REPO`` or ``hf://OWNER/REPO/FILE``, or a path. A file or
-            directory of that name comes before a name without ``pretrained:``.
+            directory of that name takes precedence over a name without ``pretrained:``.
         progress: whether to report a download on standard error.
 
     Raises:

@@ -50,7 +50,7 @@ def load_weights(path: str | Path, variant: str | None = None, mean: str | Path 
         path: a ``.safetensors`` file of this project or of torchvision, a PyTorch state dict (``.pth``, ``.pt``), a
             ``.caffemodel`` file, or an ``.onnx`` file of a net of Caffe, as in the ONNX model zoo. Or a name of trained
             weights as for ``pretrained``, with or without the prefix ``pretrained:``; a file or directory of that name
-            comes before a name without the prefix. Or the URL of such a file on an object store.
+            takes precedence over a name without the prefix. Or the URL of such a file on an object store.
         variant: the name of the net, for files whose shapes fit several nets or none.
         mean: Caffe's mean image, a ``.binaryproto`` file, for ``.caffemodel`` and ``.onnx`` files. None means Caffe's
             usual channel means.

@@ -54,7 +54,7 @@ def exit_status(work: Callable[[], None]) -> int:
         print(f"experiments: error: {first_line(error)}", file=sys.stderr)
         return error.exit_status
     except StoppedBySignalError as error:
-        print("stopped and saved; the same command goes on", file=sys.stderr)
+        print("stopped and saved; run the same command to resume", file=sys.stderr)
         return 128 + error.signal
     return 0
 
@@ -77,9 +77,14 @@ def run_experiment(experiment: Experiment, options: Options) -> None:
     tell(f"{experiment.name}: {experiment.claim}")
     seeds = options.seeds or experiment.seeds
     trained = train_nets(experiment.arms(options.scale), seeds, options.workdir, options.data_dir, tell)
-    command = shlex.join(["uv", "run", "python", "-m", f"experiments.{experiment.name}", "--scale", options.scale])
-    record = make_record(experiment, options.scale, command, trained)
+    record = make_record(experiment, options.scale, _command(experiment, options), trained)
     file = write_record(record, options.records)
     draw_record(record, experiment, file.with_suffix(".png"))
     tell(f"{record.verdict}: {experiment.rule}: {record.effect}")
     tell(f"saved {file}, {file.with_suffix('.png')}")
+
+
+def _command(experiment: Experiment, options: Options) -> str:
+    """The command that makes the record."""
+    seeds = [] if options.seeds is None else ["--seeds", str(options.seeds)]
+    return shlex.join(["uv", "run", "python", "-m", f"experiments.{experiment.name}", "--scale", options.scale, *seeds])

@@ -34,8 +34,8 @@ The lowest test error of a net of AlexNet's family on CIFAR-10. The rules:
 uv run python -m experiments.leaderboard NAME
 ```
 
-trains an entry, writes its record and this page. It needs CIFAR-10 as [the experiments](README.md) do. An entry is a
-config in [entries.py](leaderboard/entries.py).
+This trains an entry, and writes its record and this page. It needs CIFAR-10 as [the experiments](README.md) do. An
+entry is a config in [entries.py](leaderboard/entries.py).
 """
 
 _COLUMNS = "| entry | error | standard deviation | each seed | minutes | parameters | MACs | machine | commit |"

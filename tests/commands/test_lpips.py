@@ -106,7 +106,7 @@ def test_files_are_read_as_by_predict_and_what_is_left_out_is_named(place, dista
         ("one/a.png missing.png", 1, "missing.png: not a readable image (no such file or directory)"),
         ("one/a.png", 2, "one/a.png: is one image; name a second one, or a folder"),
         ("one one/a.png", 2, "one is a folder and one/a.png is not; name two files or two folders"),
-        ("one other", 2, "one has a.png, b.png, more/c.png, and other has not; give the 3 image(s) a partner"),
+        ("one other", 2, "one has a.png, b.png, more/c.png, which other does not have; give the 3 image(s) a partner"),
         ("other", 1, "other: has one image; use a folder with two or more"),
         ("one two --map map.png", 2, "--map is map.png: there are 3 pairs; name two files for a map"),
         ("one/a.png two/a.png --map map.jpg", 2, "--map is map.jpg: use a name that ends in .png"),

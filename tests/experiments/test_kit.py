@@ -105,6 +105,7 @@ def test_an_experiment_writes_a_record_and_a_plot_and_trains_no_net_twice(tmp_pa
     records = read_records(options.records)
     record = records["tiny", "cpu"]
     assert [(run["arm"], run["seed"]) for run in record.runs] == [("high", 0), ("high", 1), ("low", 0), ("low", 1)]
+    assert record.command.endswith("experiments.tiny --scale cpu --seeds 2")
     assert record.figures["low"] == [run["test_top1_error"] for run in record.runs if run["arm"] == "low"]
     assert (options.records / "tiny-cpu.png").stat().st_size > 1000
     assert "| `tiny` | A higher rate has a higher error (none) | none | none | cpu |" in results_page([tiny], records)

@@ -91,7 +91,7 @@ def test_objects_are_written_listed_created_once_and_deleted(object_store):
 
 def test_names_that_leave_the_folder_are_refused(object_store):
     object_store.files.pipe_file(f"{object_store.url}/folder/../x", b"")
-    with pytest.raises(AlexNetError, match=r"an object named \.\./x, which is no name of a file"):
+    with pytest.raises(AlexNetError, match=r"an object named \.\./x, which is not a valid file name"):
         fetch(f"{object_store.url}/folder")
     with pytest.raises(UsageError, match=r"do not name folders"):
         Store(f"{object_store.url}/..")

@@ -42,10 +42,11 @@ By this rule the CPU form of `add_bias` was removed on 2026-11-24. It broadcast 
 gradient was summed over the batch before the pixels. A training step had the ratios 0.905 (`paper`, batch 32, 10 pairs,
 0.792 to 1.055), 0.993 (`torchvision`, 0.950 to 1.188) and 1.021 (`paper`, batch 64, 16 pairs, 0.811 to 1.136).
 
-On 2026-11-27 `add_bias` got another form, whose gradient is a product with ones; `max_pool` another derivative; and
-`convolve` pairs of pixels for images with few channels. A training step of the quick run (`small`, two towers, batch
-32) took 1.106 times as much processor time without the three (medians of 60 and of 40 alternating pairs), and without
-one of them 1.02 (`max_pool`), 1.04 (`convolve`) and 1.06 (`add_bias`) times as much, on a busy AMD EPYC (Zen 3).
+Three CPU forms changed on 2026-11-27. `add_bias` computes its gradient as a product with ones, `max_pool` has another
+derivative, and `convolve` computes pairs of pixels if the images have few channels. A training step of the quick run
+(`small`, two towers, batch 32) took 1.106 times as much processor time without the three (medians of 60 and of 40
+alternating pairs), and without one of them 1.02 (`max_pool`), 1.04 (`convolve`) and 1.06 (`add_bias`) times as much, on
+a busy AMD EPYC (Zen 3).
 
 On the same day `dense` got a plain product in the forward pass, and keeps the transposed one for the gradient of the
 units.

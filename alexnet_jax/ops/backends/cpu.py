@@ -72,9 +72,9 @@ def _convolve_directly_jvp(
 def _convolve_pairs(images: Images, kernel: Array, config: ConvConfig) -> Array:
     """Computes two neighbouring pixels of a row at once, as twice the features, with stride 1.
 
-    Eigen spends most of the time of a convolution of few channels on the gathering of windows, of which this needs half
-    as many. The kernel has one more column of zeros on either side, so a fifth of the multiplies of five columns is
-    wasted, and the gradients would be slower.
+    If there are few channels, Eigen spends most of the time gathering windows, and this form needs half as many. The
+    kernel has one more column of zeros on either side, so a fifth of the multiplies of five columns is wasted, and the
+    gradients would be slower.
     """
     rows, (before, after) = layers.conv_padding(images, config)
     width = layers.output_size(images, config)[1]
@@ -89,7 +89,7 @@ def _convolve_pairs(images: Images, kernel: Array, config: ConvConfig) -> Array:
 def add_bias(sums: Array, bias: Array) -> Array:
     """As the plain form. The gradient of the bias is a product with a vector of ones.
 
-    XLA would sum the gradients of each feature on their own, which reads the memory in steps of all features.
+    XLA would sum the gradients of one feature at a time, which reads memory with a stride of all features.
     """
     return layers.add_bias(sums, bias)
 

@@ -156,25 +156,25 @@ class Layout(ABC):
         return self._run(train_steps, state, self._place(_stack(batches), axis=1), key, updates=True, **self._rule)
 
     def eval_step(self, state: TrainState, batch: Batch, views: Views | None = None) -> Metrics:
-        """``steps.eval_step`` of a placed ``state``."""
+        """``eval_step`` of a placed ``state``."""
         return self._run(eval_step, state, self._put_examples(batch), views=views)
 
     def predict_step(
         self, state: TrainState, images: Array, views: Views | None = None
     ) -> Float[Array, "batch classes"]:
-        """``steps.predict_step`` of a placed ``state``."""
+        """``predict_step`` of a placed ``state``."""
         scores = self._run(predict_step, state, self._put_examples(images), views=views)
         return scores[: len(images)]
 
     def kept_outputs(
         self, state: TrainState, images: Array, training: bool
     ) -> Float[Array, "batch views *size channels"]:
-        """``steps.kept_outputs`` of a placed ``state``."""
+        """``kept_outputs`` of a placed ``state``."""
         outputs = self._run(kept_outputs, state, self._put_examples(images), training=training)
         return outputs[: len(images)]
 
     def is_finite(self, state: TrainState) -> bool:
-        """``steps.all_finite`` of a placed ``state``, once it has been computed."""
+        """``all_finite`` of a placed ``state``, once it has been computed."""
         return bool(self._run(all_finite, state))
 
     def compile_train_steps(self, state: TrainState, batch: Batch, key: PRNGKeyArray, counts: Iterable[int]) -> None:
@@ -191,7 +191,7 @@ class Layout(ABC):
             check_memory(compiled, self.config, self.devices)
 
     def lower_train_step(self) -> jax.stages.Lowered:
-        """Traces ``train_step`` for these devices without any array, also for devices that are not there.
+        """Traces ``train_step`` for these devices without any array, also for devices that are not attached.
 
         The devices of ``jax.experimental.topologies`` let the compiler of a TPU compile the step on any machine.
         """
