@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from alexnet_jax.presets import preset
 from alexnet_jax.variants import variant
-from experiments.kit.changes import with_fan_in_variance, without_operation
+from experiments.kit.changes import with_variance_of_inputs, without_operation
 from experiments.kit.experiment import Arms, Experiment
 from experiments.kit.run import main
 from experiments.kit.settings import Scale, baseline
@@ -26,7 +26,7 @@ def arms(scale: Scale) -> Arms:
             "11% net without": without_operation(with_norm, "local_response_norm"),
         }
     nets = {"without": "cifar10_conv_relu", "with": "cifar10_conv_norm"}
-    return {arm: replace(baseline(scale), model=with_fan_in_variance(variant(net))) for arm, net in nets.items()}
+    return {arm: replace(baseline(scale), model=with_variance_of_inputs(variant(net))) for arm, net in nets.items()}
 
 
 EXPERIMENT = Experiment(

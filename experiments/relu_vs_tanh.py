@@ -9,16 +9,14 @@ import math
 
 from alexnet_jax.config import AugmentConfig, DataConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.variants import variant
-from experiments.kit.changes import with_fan_in_variance
+from experiments.kit.changes import with_variance_of_inputs
 from experiments.kit.experiment import Arms, Experiment, Figures, Trained
 from experiments.kit.nets import TrainedNet
 from experiments.kit.run import main
 from experiments.kit.settings import Scale
 from experiments.kit.verdict import Rule
 
-_RATES = (0.01, 0.03, 0.1)
-_INITIAL_VARIANCE = {"relu": 2.0, "tanh": 1.0}
-"""The variance of the initial weights times the inputs, for each unit."""
+_RATES = {"relu": (0.01, 0.03, 0.1), "tanh": (0.01, 0.03, 0.1)}
 _ERROR = 0.25
 
 
@@ -27,7 +25,7 @@ def arms(scale: Scale) -> Arms:
     is_full = scale == "full"
     return {
         f"{unit}, rate {rate:g}": TrainConfig(
-            model=with_fan_in_variance(variant(f"cifar10_conv_{unit}"), variance),
+            model=with_variance_of_inputs(variant(f"cifar10_conv_{unit}")),
             data=DataConfig(dataset="cifar10", train_split="train" if is_full else "train[:10000]"),
             augment=AugmentConfig(
                 random_crop="center", horizontal_flip=False, divide_by_stddev=True, pca_colour_noise=0.0
@@ -39,8 +37,8 @@ def arms(scale: Scale) -> Arms:
             evaluate_every=8,
             log_every=13,
         )
-        for unit, variance in _INITIAL_VARIANCE.items()
-        for rate in _RATES
+        for unit, rates in _RATES.items()
+        for rate in rates
     }
 
 
@@ -54,8 +52,8 @@ def measure(trained: Trained) -> Figures:
     """The epochs of each unit with its best rate, which is the one with the lowest geometric mean over the seeds."""
     epochs = {arm: [epochs_to_error(net) for net in nets] for arm, nets in trained.items()}
     return {
-        unit: min((epochs[f"{unit}, rate {rate:g}"] for rate in _RATES), key=lambda found: sum(map(math.log, found)))
-        for unit in _INITIAL_VARIANCE
+        unit: min((epochs[f"{unit}, rate {rate:g}"] for rate in rates), key=lambda found: sum(map(math.log, found)))
+        for unit, rates in _RATES.items()
     }
 
 

@@ -15,15 +15,11 @@ def without_operation(config: TrainConfig, operation: Operation) -> TrainConfig:
     return replace(config, model=replace(config.model, convs=convs))
 
 
-def with_fan_in_variance(net: ModelConfig, scale: float = 1.0) -> ModelConfig:
-    """``net`` with initial weights of convolutions of the variance ``scale`` / inputs.
-
-    Those of cuda-convnet are smaller, and start slowly. A scale of 1 keeps the variance of the activations where the
-    units are linear, and a scale of 2 where they are ReLUs.
-    """
+def with_variance_of_inputs(net: ModelConfig) -> ModelConfig:
+    """``net`` with initial weights of the variance 1 / inputs, because those of cuda-convnet start slowly."""
     inputs = [3, *(conv.features for conv in net.convs)]
     convs = [
-        replace(conv, kernel_stddev=scale**0.5 * (conv.kernel_size**2 * channels) ** -0.5)
+        replace(conv, kernel_stddev=(conv.kernel_size**2 * channels) ** -0.5)
         for conv, channels in zip(net.convs, inputs, strict=False)
     ]
     return replace(net, convs=tuple(convs))
