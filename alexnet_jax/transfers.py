@@ -1,4 +1,4 @@
-"""A progress bar and a lock for copies over a network. Both report on standard error."""
+"""A progress bar for copies over a network, and locks between processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from alexnet_jax.errors import UsageError
+
 Report = Callable[[int, int | None], None]
 """Called with the bytes so far and all bytes, if they are known."""
 
 
 @contextlib.contextmanager
 def transfer_bar(name: str, what: str, progress: bool) -> Iterator[Report]:
-    """A context with a bar in a terminal, and one line elsewhere.
+    """A context with a bar in a terminal, and one line elsewhere, on standard error.
 
     Args:
         name: what the bar calls the copy.
@@ -42,11 +44,11 @@ def transfer_bar(name: str, what: str, progress: bool) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def only_process(lock: Path, waiting: str | None) -> Iterator[None]:
-    """A context in which only this process has the lock. Waits for it.
+    """A context in which only this process of a machine has the lock. Waits for it.
 
     Args:
         lock: the file of the lock, in a directory that exists.
-        waiting: a line to print before waiting, or None.
+        waiting: a line to print on standard error before waiting, or None.
     """
     file = FileLock(lock)
     try:
@@ -55,6 +57,28 @@ def only_process(lock: Path, waiting: str | None) -> Iterator[None]:
         if waiting is not None:
             print(waiting, file=sys.stderr)
         file.acquire()
+    try:
+        yield
+    finally:
+        file.release()
+
+
+@contextlib.contextmanager
+def only_process_or_refuse(lock: Path, refusal: str) -> Iterator[None]:
+    """A context in which only this process of a machine has the lock. Does not wait for it.
+
+    Args:
+        lock: the file of the lock, in a directory that exists.
+        refusal: the message of the error.
+
+    Raises:
+        UsageError: another process has the lock.
+    """
+    file = FileLock(lock)
+    try:
+        file.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(refusal) from error
     try:
         yield
     finally:

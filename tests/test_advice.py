@@ -24,7 +24,7 @@ from alexnet_jax.training.start import fit_to_data
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.references import REFERENCES
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 PROGRAM = command()
 
@@ -47,7 +47,7 @@ def runs_that_start(monkeypatch) -> list:
     """Makes ``alexnet train`` end where its first step would start. Returns the configs of the runs so far."""
     configs = []
 
-    def start(config, workdir, console, devices, keep_classes, *_):
+    def start(config, workdir, console, *, devices, keep_classes, **_):
         data = open_dataset(config.data, config.model.channels)
         config = fit_to_data(config, data, keep_classes)
         choose_layout(config, devices)

@@ -12,10 +12,15 @@ from alexnet_jax.commands.bench import BenchArguments
 from alexnet_jax.commands.convert import ConvertArguments
 from alexnet_jax.commands.evaluate import EvaluateArguments
 from alexnet_jax.commands.export import ExportArguments
+from alexnet_jax.commands.features import FeaturesArguments
+from alexnet_jax.commands.lpips import LpipsArguments
+from alexnet_jax.commands.nearest import NearestArguments
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.commands.plan import PlanArguments
 from alexnet_jax.commands.predict import PredictArguments
 from alexnet_jax.commands.prepare import PrepareArguments
+from alexnet_jax.commands.report import ReportArguments
+from alexnet_jax.commands.similarity import SimilarityArguments
 from alexnet_jax.commands.summary import SummaryArguments
 from alexnet_jax.commands.train import TrainArguments
 from alexnet_jax.commands.variants import VariantsArguments
@@ -30,17 +35,25 @@ class CompletionArguments:
     """The shell."""
 
 
+_TRAIN = TrainArguments(preset("quickstart"))
 _Command = (
-    Annotated[TrainArguments, subcommand("train", default=TrainArguments(preset("quickstart")))]
+    Annotated[TrainArguments, subcommand("train", default=_TRAIN)]
+    | Annotated[TrainArguments, subcommand("sweep", default=_TRAIN)]
     | Annotated[EvaluateArguments, subcommand("evaluate")]
     | Annotated[PrepareArguments, subcommand("prepare")]
     | Annotated[PredictArguments, subcommand("predict")]
+    | Annotated[FeaturesArguments, subcommand("features")]
+    | Annotated[SimilarityArguments, subcommand("similarity")]
+    | Annotated[NearestArguments, subcommand("nearest")]
+    | Annotated[LpipsArguments, subcommand("lpips")]
     | Annotated[ConvertArguments, subcommand("convert")]
     | Annotated[ExportArguments, subcommand("export")]
     | Annotated[BenchArguments, subcommand("bench")]
     | Annotated[VariantsArguments, subcommand("variants")]
     | Annotated[PlanArguments, subcommand("plan")]
     | Annotated[SummaryArguments, subcommand("summary")]
+    | Annotated[ReportArguments, subcommand("report")]
+    | Annotated[CompletionArguments, subcommand("completion")]
 )
 
 

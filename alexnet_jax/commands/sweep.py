@@ -15,7 +15,7 @@ from alexnet_jax.console.progress import say, say_verbatim
 from alexnet_jax.errors import NotFiniteError, UsageError, first_line
 from alexnet_jax.hints import command
 from alexnet_jax.stores.store import shown, url_of
-from alexnet_jax.sweep.settings import SweptRun, swept_runs, without
+from alexnet_jax.sweep.settings import SweptRun, swept_runs, train_the_same_net, without
 
 if TYPE_CHECKING:
     from alexnet_jax.sweep.results import RunResult
@@ -61,8 +61,10 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
     results = {} if options.overwrite else read_results(file)
     for number, run in enumerate(runs, start=1):
         name = f"run {number} of {len(runs)}: {run}"
-        if run.name in results:
-            say(console, f"{name} ({results[run.name].status} before)")
+        known = results.pop(run.name, None)
+        if known is not None and train_the_same_net(known.arguments, run.arguments):
+            say(console, f"{name} ({known.status} before)")
+            results[run.name] = known
             continue
         say(console, name)
         workdir = root / run.name
@@ -73,6 +75,8 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
             results[run.name] = diverged(run)
         else:
             if status != 0:
+                if root.is_dir():
+                    write_results(file, results)  # without those of runs that --overwrite or other options replace
                 say(Console(), "to continue the sweep:")
                 say_verbatim(Console(), command("sweep", *without(arguments, "overwrite")))
                 return status
@@ -87,7 +91,8 @@ def _root(options: argparse.Namespace) -> Path:
     if options.distributed or options.coordinator:
         raise UsageError("a sweep trains in one process: leave --distributed and --coordinator out")
     if options.workdir is None:
-        name = options.preset or options.variant or "quickstart"
+        config = Path(options.config).stem if options.config else None
+        name = options.preset or config or options.variant or "quickstart"
         return Path("runs") / f"{name.replace(',', '-')}-sweep"
     check(url_of(options.workdir) is None, "--workdir", shown(options.workdir), "use a directory of this machine")
     return Path(options.workdir)

@@ -157,6 +157,7 @@ class BatchNorm:
     """Decay of the moving averages, which each training step updates."""
 
     def __post_init__(self) -> None:
+        check_types(self, self.section)
         check_positive(self, "epsilon")
         check_fraction(self, "decay")
 

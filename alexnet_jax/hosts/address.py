@@ -25,7 +25,7 @@ class Address:
     detection: Literal["auto", "none"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.coordinator is not None and not self.coordinator.rpartition(":")[2].isdecimal():
+        if self.coordinator is not None and not _has_port(self.coordinator):
             raise UsageError(f"--coordinator is {self.coordinator!r}: use HOST:PORT, such as localhost:1234")
         if self.processes is not None and self.processes < 1:
             raise UsageError(f"--processes is {self.processes}: use a number above 0")
@@ -34,3 +34,8 @@ class Address:
             raise UsageError(f"--process_id is {self.process_id}: use 0 to {last}")
         if self.detection == "none" and None in (self.coordinator, self.processes, self.process_id):
             raise UsageError("--cluster none needs --coordinator HOST:PORT, --processes N and --process_id I")
+
+
+def _has_port(address: str) -> bool:
+    port = address.rpartition(":")[2]
+    return port.isdecimal() and 0 < int(port) < 2**16

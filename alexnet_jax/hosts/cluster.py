@@ -72,7 +72,7 @@ class Cluster(Team):
         else:
             self._watchdog.tell_failure(str(error) or type(error).__name__)
             if isinstance(error, AlexNetError) and not self.is_main:
-                raise type(error)(f"process {self.index}: {error}") from error
+                error.args = (f"process {self.index}: {error}",)
 
     def from_main(self, tree: PyTree) -> PyTree:
         """As in ``Team``, as NumPy arrays."""
@@ -168,10 +168,11 @@ def _join(address: Address) -> None:
 
 def _check_port(coordinator: str) -> None:
     """JAX 0.10 crashes if the port is not free."""
-    with socket.socket(socket.AF_INET6) as listener:
+    family, host = (socket.AF_INET6, "::") if socket.has_dualstack_ipv6() else (socket.AF_INET, "0.0.0.0")
+    with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("::", int(coordinator.rpartition(":")[2])))
+            listener.bind((host, int(coordinator.rpartition(":")[2])))
         except OSError as error:
             raise UsageError(f"--coordinator is {coordinator}: its port cannot be used ({error.strerror})") from error
 

@@ -23,6 +23,7 @@ class RunResult:
         run: the name of its directory.
         setting: the values of the options that the sweep varies.
         seed: its random seed.
+        arguments: the words of ``alexnet train`` that trained it.
         status: whether it reached its end, or stopped at a loss that is not finite.
         top1_error: the last one of the test images, as a fraction; None if the run diverged or has no test images.
         validation_top1_error: the same of the validation images.
@@ -31,6 +32,7 @@ class RunResult:
     run: str
     setting: Mapping[str, str]
     seed: int
+    arguments: Sequence[str]
     status: Literal["finished", "diverged"]
     top1_error: float | None = None
     validation_top1_error: float | None = None
@@ -63,25 +65,25 @@ def mean_and_spread(errors: Sequence[float]) -> str:
 
 def diverged(run: SweptRun) -> RunResult:
     """The result of a run whose loss is not finite."""
-    return RunResult(run.name, dict(run.setting.values), run.seed, "diverged")
+    return RunResult(run.name, dict(run.setting.values), run.seed, run.arguments, "diverged")
 
 
 def finished(run: SweptRun, workdir: RunDirectory) -> RunResult:
     """The result of a run that is at its end in ``workdir``."""
     last = {row["split"]: row["top1_error"] for row in workdir.read_metrics()}
     setting = dict(run.setting.values)
-    return RunResult(run.name, setting, run.seed, "finished", last.get("test"), last.get("validation"))
+    return RunResult(run.name, setting, run.seed, run.arguments, "finished", last.get("test"), last.get("validation"))
 
 
 def read_results(file: Path) -> dict[str, RunResult]:
-    """The results in ``file``, by the names of the runs. None if it does not exist.
+    """The results in ``file``, by the names of the runs. An empty dictionary if it does not exist.
 
     Raises:
         AlexNetError: the file is damaged.
     """
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
-        return {row["run"]: RunResult(**row) for row in rows}
+        return {row["run"]: RunResult(**row | {"arguments": tuple(row["arguments"])}) for row in rows}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from alexnet_jax.errors import UsageError
 
 SEED = "seed"
+_WITHOUT_EFFECT = ("quiet", "overwrite", "log", "profile")
+"""Options that do not change the net that is trained."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ def swept_runs(arguments: Sequence[str], seeds: Sequence[int]) -> list[SweptRun]
 def without(arguments: Sequence[str], *names: str) -> list[str]:
     """``arguments`` without the options ``names`` and their values."""
     return [word for option, words in _options(arguments) if option not in names for word in _words(option, words)]
+
+
+def train_the_same_net(arguments: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two commands have the same options, apart from those that do not change the net."""
+    first, second = (sorted(_options(without(words, *_WITHOUT_EFFECT))) for words in (arguments, others))
+    return first == second
 
 
 def _options(arguments: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -125,6 +125,7 @@ class CheckpointWriter:
             ) from error
 
     def _write(self, state: TrainState) -> None:
+        self._check_lease()
         step = int(state.step)
         unfinished = unfinished_checkpoint(self._directory, step)
         with orbax_context(), _saving_alone():

@@ -18,8 +18,9 @@ import numpy as np
 
 from alexnet_jax.batch import KEPT, PADDING_LABEL
 from alexnet_jax.config import TrainConfig
+from alexnet_jax.data.identity import Identity
 from alexnet_jax.data.pipeline import evaluation_batches
-from alexnet_jax.data.source import DataSet, Example, Source
+from alexnet_jax.data.source import DataSet, Example, Source, Wrapper
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.net.summary import summarize_model
@@ -34,23 +35,15 @@ _LABEL = "label"
 
 
 @dataclass(frozen=True)
-class KeptOutputs(Source):
+class KeptOutputs(Wrapper):
     """The examples of ``source`` with the outputs of frozen layers in place of the images."""
 
     source: Source
     records: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.records)
-
     def __getitem__(self, index: int) -> Example:
         record = self.records[index]
         return {KEPT: np.array(record[KEPT]), _LABEL: np.int32(record[_LABEL])}
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """As in ``source``."""
-        return self.source.image_shape
 
     @property
     def example_bytes(self) -> int:
@@ -65,16 +58,13 @@ class KeptOutputs(Source):
         outputs[: len(indices)], labels[: len(indices)] = chosen[KEPT], chosen[_LABEL]
         return {KEPT: outputs, _LABEL: labels}
 
-    def name(self, index: int) -> str:
-        """As in ``source``."""
-        return self.source.name(index)
-
     def __repr__(self) -> str:
         return f"KeptOutputs({self.source!r})"
 
 
 def keep_outputs(
     data: DataSet,
+    identity: Identity,
     config: TrainConfig,
     layout: Layout,
     state: TrainState,
@@ -86,6 +76,7 @@ def keep_outputs(
 
     Args:
         data: the data set.
+        identity: what identifies its examples.
         config: the run.
         layout: computes the outputs.
         state: has the frozen layers, as ``layout`` places it.
@@ -101,8 +92,7 @@ def keep_outputs(
         return data
     sources = {"train": data.train, "test": data.test, "validation": data.validation}
     present = {split: source for split, source in sources.items() if source is not None}
-    params = layout.collect(state).params
-    origin = tree_digest({name: params[name] for name in config.optimizer.frozen}) + config.kept_layer
+    origin = _origin(layout.collect(state), identity, config)
     files = {
         split: _File(directory / f"{split}.bin", len(source), _record(config, split == "train"), origin)
         for split, source in present.items()
@@ -124,6 +114,15 @@ def keep_outputs(
             "another --workdir, or --no_keep_frozen_outputs"
         ) from error
     return replace(data, train=kept["train"], test=kept["test"], validation=kept.get("validation"))
+
+
+def _origin(state: TrainState, identity: Identity, config: TrainConfig) -> str:
+    """The digest of all that the outputs and the labels depend on, apart from the contents of the images."""
+    frozen = {name: state.params[name] for name in config.optimizer.frozen}
+    recipe = (config.kept_layer, config.model, config.augment, config.dtype, config.views)
+    images = (config.data.image_size, config.data.resize, identity.to_json())
+    arrays = tree_digest([frozen, state.statistics])
+    return hashlib.sha256(repr((arrays, recipe, images)).encode()).hexdigest()
 
 
 def _record(config: TrainConfig, training: bool) -> np.dtype:
@@ -159,7 +158,7 @@ class _File:
     count: int
     record: np.dtype
     origin: str
-    """The digest of the frozen layers, and the last of them."""
+    """The digest of what the records depend on."""
 
     @property
     def size(self) -> int:

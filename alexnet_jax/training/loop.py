@@ -19,7 +19,7 @@ from alexnet_jax.console.progress import Display
 from alexnet_jax.console.progress import say as say_to
 from alexnet_jax.console.tables import describe_run
 from alexnet_jax.data.dataset import open_dataset
-from alexnet_jax.data.identity import identify
+from alexnet_jax.data.identity import Identity, identify
 from alexnet_jax.data.remembered import remember
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.data.unreadable import ReplaceUnreadable, check_held_out
@@ -53,6 +53,7 @@ from alexnet_jax.training.start import (
     check_same_run,
     empty_state,
     fit_to_data,
+    prepare_to_resume,
     restore_or_create,
     run_keys,
 )
@@ -82,8 +83,9 @@ def train(
     config: TrainConfig,
     workdir: RunDirectory,
     console: Console,
+    *,
     devices: int | None = None,
-    layout_name: LayoutName = "auto",
+    layout: LayoutName = "auto",
     data_parallel: int | None = None,
     keep_classes: bool = True,
     profile: Path | None = None,
@@ -103,7 +105,7 @@ def train(
         workdir: the run directory. If it holds a run, that run is resumed.
         console: shows the progress.
         devices: as in ``choose_layout``.
-        layout_name: as in ``choose_layout``.
+        layout: as in ``choose_layout``.
         data_parallel: as in ``choose_layout``.
         keep_classes: whether to keep ``config.model.classes``, which may be more than the data set has.
         profile: a directory for a profiler trace of a few steps.
@@ -128,10 +130,10 @@ def train(
     if config.batch_size < wanted.batch_size:
         note = f"batch_size {config.batch_size}, not {wanted.batch_size}: that is the number of images to train"
         data = replace(data, notes=(*data.notes, note))
-    layout = choose_layout(config, devices, layout_name, data_parallel, plan)
-    if layout_name == "auto" and (reason := reason_of(layout, plan)):
+    chosen = choose_layout(config, devices, layout, data_parallel, plan)
+    if layout == "auto" and (reason := reason_of(chosen, plan)):
         say_to(console, f"layout    {reason}")
-    layout.check_training()
+    chosen.check_training()
     identity = identify(data)
     data = remember(data)
     team = team or Team()
@@ -147,12 +149,13 @@ def train(
         workdir.claim(config, data.class_names, identity)
         workdir.record_start(began)
         check_same_run(config, identity, team)
-        return _train(config, data, layout, workdir, console, profile, start_from_weights, logger, team)
+        return _train(config, data, identity, chosen, workdir, console, profile, start_from_weights, logger, team)
 
 
 def _train(
     config: TrainConfig,
     data: DataSet,
+    identity: Identity,
     layout: Layout,
     workdir: RunDirectory,
     console: Console,
@@ -165,17 +168,8 @@ def _train(
     unreadable = UnreadableLog(data.train, config, workdir, say)
     writer = CheckpointWriter(workdir.checkpoints, workdir.lease, partial(keeps_after, config), workdir.publish)
     if team.is_main:
-        first = restore_or_create(
-            config,
-            data,
-            workdir,
-            writer,
-            say,
-            start_from_weights,
-            unreadable.images,
-            len(layout.devices),
-            layout.name,
-        )
+        first = restore_or_create(config, data, workdir, say, start_from_weights, unreadable.images)
+        prepare_to_resume(workdir, writer, int(first.step), len(layout.devices), layout.name, say)
     else:
         first = empty_state(config)
     state = layout.place(team.from_main(first))
@@ -201,13 +195,26 @@ def _train(
         held = False
         try:
             if team.count == 1:  # several processes would each need the outputs or examples for their images
-                data = keep_outputs(data, config, layout, state, workdir.outputs, say, show)
+                data = keep_outputs(data, identity, config, layout, state, workdir.outputs, say, show)
                 held = hold_examples(data, config, layout, show, unreadable.watch)
         except StoppedError:
             return Result(start, 0, tree_digest(layout.collect(state).inference_params), stop.signal)
         validation = Validation(config, data, layout, log, display, stop, team)
         loop = _Loop(
-            config, data, layout, workdir, writer, log, unreadable, validation, display, stop, trace, team, state, held
+            config=config,
+            data=data,
+            layout=layout,
+            workdir=workdir,
+            writer=writer,
+            log=log,
+            unreadable=unreadable,
+            validation=validation,
+            display=display,
+            stop=stop,
+            trace=trace,
+            team=team,
+            state=state,
+            held=held,
         )
         is_finished = loop.run()
         team.begins("ends the run")

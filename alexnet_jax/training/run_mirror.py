@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import filelock
-
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.files import replace_file
 from alexnet_jax.hosts.team import Team
@@ -23,6 +21,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.run_index import Index, digests_of, read_index, step_of
 from alexnet_jax.training.store_lease import StoreLease
 from alexnet_jax.training.stored_run import copy_checkpoint, copy_other_files, remove_other_checkpoints
+from alexnet_jax.transfers import only_process_or_refuse
 
 _RECORD = ".store.json"
 """The file with the writers after which the local copy was the newest."""
@@ -46,7 +45,9 @@ def mirrored_run(url: str, say: Callable[[str], None]) -> Iterator[RunDirectory]
     store, root = Store(url), cache_place("runs", url)
     with local_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-    with _only_process_here(root, url), StoreLease(store) as lease:
+    lock, remedy = root.with_name(f".{root.name}.lock"), "wait for its end, stop it, or use another --workdir"
+    refusal = f"{url}: another process on this machine is training this run; {remedy}"
+    with only_process_or_refuse(lock, refusal), StoreLease(store) as lease:
         run = RunDirectory(root)
         index = _newest(store, run, say)
         mirror = RunMirror(store, root, index, lease, say)
@@ -80,20 +81,6 @@ def mirrored_run_of(team: Team, url: str, say: Callable[[str], None]) -> Iterato
             run.config.write_text(config, encoding="utf-8")
             (run.checkpoints / "0").mkdir(parents=True)  # the run can be resumed
         yield run
-
-
-@contextlib.contextmanager
-def _only_process_here(root: Path, url: str) -> Iterator[None]:
-    lock = filelock.FileLock(root.with_name(f".{root.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        remedy = "wait for its end, stop it, or use another --workdir"
-        raise UsageError(f"{url}: another process on this machine is training this run; {remedy}") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _newest(store: Store, run: RunDirectory, say: Callable[[str], None]) -> Index:
@@ -144,7 +131,8 @@ class RunMirror:
 
     def __init__(self, store: Store, root: Path, index: Index, lease: StoreLease, say: Callable[[str], None]) -> None:
         self._store, self._root, self._index, self._lease, self._say = store, root, index, lease, say
-        self._copied: dict[str, tuple[int, int]] = {}  # files outside of checkpoints, and their times and sizes
+        unknown = (-1, -1)
+        self._copied = dict.fromkeys(_other_files(root), unknown)  # the times and sizes of those on the store
         self._checked: dict[int, tuple[int, int]] = {}  # checkpoints that are those of the index
         self.failure: Exception | None = None
 
@@ -187,7 +175,7 @@ class RunMirror:
             self._index = index
 
     def _copy_other_files(self) -> None:
-        files = {file.relative_to(self._root).as_posix(): file for file in _other_files(self._root)}
+        files = _other_files(self._root)
         found = {name: _identity(file) for name, file in files.items()}
         self._store.upload({name: files[name] for name in found if self._copied.get(name) != found[name]})
         self._store.delete(self._copied.keys() - files.keys())
@@ -199,9 +187,11 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size if path.is_file() else found.st_ino
 
 
-def _other_files(root: Path) -> Iterator[Path]:
+def _other_files(root: Path) -> dict[str, Path]:
     """The files of a run without its checkpoints, the kept outputs, which can be computed again, and hidden files."""
+    files: list[Path] = []
     for path in sorted(root.iterdir()):
         if path.name.startswith(".") or path.name in ("checkpoints", "outputs", "lease.json"):
             continue
-        yield from (file for file in sorted(path.rglob("*")) if file.is_file()) if path.is_dir() else (path,)
+        files += sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path]
+    return {file.relative_to(root).as_posix(): file for file in files}

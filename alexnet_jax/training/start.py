@@ -115,28 +115,19 @@ def restore_or_create(
     config: TrainConfig,
     data: DataSet,
     workdir: RunDirectory,
-    writer: CheckpointWriter,
     say: Callable[[str], None],
     start_from_weights: StartFromWeights | None = None,
     unreadable: UnreadableImages | None = None,
-    devices: int = 1,
-    layout: str = "single",
 ) -> TrainState:
     """The state of the latest readable checkpoint, or a new state.
-
-    Sets aside the checkpoints of later steps, which are damaged, and deletes their rows of metrics.jsonl. The run takes
-    those steps again.
 
     Args:
         config: the run.
         data: its data set.
         workdir: its directory.
-        writer: sets checkpoints aside.
         say: called with lines of text for the user.
         start_from_weights: makes the first state of a run with ``config.init``.
         unreadable: collects the training images that cannot be read.
-        devices: the number of devices that the run uses, which is recorded.
-        layout: the name of their layout, which is recorded.
 
     Raises:
         UsageError: a new run has ``config.init`` and no ``start_from_weights``.
@@ -152,14 +143,31 @@ def restore_or_create(
             raise UsageError(f"init is {config.init!r}: nothing reads these weights; {remedy}")
         else:
             state = start_from_weights(config, weights_key, say)
-    step = int(state.step)
+    return state
+
+
+def prepare_to_resume(
+    workdir: RunDirectory, writer: CheckpointWriter, step: int, devices: int, layout: str, say: Callable[[str], None]
+) -> None:
+    """Makes a run directory that of a run at ``step``, and records the versions with which the run continues.
+
+    Sets aside the checkpoints of later steps, which are damaged, and deletes the rows of later steps in metrics.jsonl.
+    The run takes those steps again.
+
+    Args:
+        workdir: the directory of the run.
+        writer: sets checkpoints aside.
+        step: the number of steps taken.
+        devices: the number of devices that the run uses.
+        layout: the name of their layout.
+        say: called with lines of text for the user.
+    """
     for place in writer.set_aside_after(step):
         say(f"a damaged checkpoint is now {place}; it can be deleted")
     workdir.keep_metrics_until(step, say)
     change = workdir.record_versions(step, devices, layout)
     if change is not None:
         say(change)
-    return state
 
 
 def empty_state(config: TrainConfig) -> TrainState:

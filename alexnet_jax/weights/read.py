@@ -97,7 +97,8 @@ def read_weights(
         try:
             return read_weights(place, variant, mean, checkpoint, warn)
         except AlexNetError as error:
-            raise type(error)(str(error).replace(str(place), url)) from error
+            error.args = (str(error).replace(str(place), url),)
+            raise
     path = find_weights(path, progress)
     mean = None if mean is None else local(mean, progress)
     if mean is not None and path.suffix not in (".caffemodel", ".onnx"):
@@ -120,7 +121,9 @@ def read_weights(
         return _read_file(path, model, mean)
     except AlexNetError as error:
         names = tuple(file.name for file in (path, mean) if file is not None)
-        raise type(error)(str(error) if str(error).startswith(names) else f"{path}: {error}") from error
+        if not str(error).startswith(names):
+            error.args = (f"{path}: {error}",)
+        raise
 
 
 def local_net(net: Path, checkpoint: Which = "latest", progress: bool = True) -> Path:

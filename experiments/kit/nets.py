@@ -170,7 +170,7 @@ def _is_finished(net: TrainedNet) -> bool:
 
 def _train(net: TrainedNet) -> None:
     try:
-        result = loop.train(net.config, net.workdir, Console(), layout_name="auto")
+        result = loop.train(net.config, net.workdir, Console())
     except NotFiniteError:
         (net.workdir.root / DIVERGED).touch()
         return

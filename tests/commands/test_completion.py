@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from alexnet_jax.__main__ import COMMANDS
 from tests.helpers.command import alexnet
 
 COMPLETE = """
@@ -19,7 +20,12 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 @pytest.mark.parametrize(
     ("words", "completions"),
-    [("alexnet tr", ["train"]), ("alexnet train --dtype b", ["bfloat16"]), ("alexnet prepare fo", ["folder"])],
+    [
+        ("alexnet ''", sorted(["--help", "-h", *COMMANDS])),
+        ("alexnet train --dtype b", ["bfloat16"]),
+        ("alexnet prepare fo", ["folder"]),
+        ("alexnet similarity --di", ["--distance"]),
+    ],
 )
 def test_bash_completes_commands_options_and_values(tmp_path, words, completions):
     if shutil.which("bash") is None:
@@ -29,4 +35,4 @@ def test_bash_completes_commands_options_and_values(tmp_path, words, completions
     (tmp_path / "script").write_text(done.stdout)
     command = COMPLETE.format(script=tmp_path / "script", words=words)
     completed = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
-    assert completed.stdout.split() == completions
+    assert sorted(completed.stdout.split()) == completions

@@ -69,6 +69,18 @@ def test_finished_runs_are_not_trained_again(swept, place, monkeypatch):
     assert table_of(again) == table_of(swept)
 
 
+def test_runs_with_other_options_are_not_taken_for_finished_ones(swept, place):
+    del swept
+    file = place / "swept" / "sweep.json"
+    before = file.read_text()
+    words = ["--optimizer.learning_rate", "0.001,1e30", "--seeds", 2, "--workdir", "swept", "--optimizer.momentum", 0.5]
+    done = alexnet("sweep", "--data.dataset", "photos", *SHORT, *words, cwd=place)
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+    assert "before" not in done.stdout
+    assert file.read_text() == before
+
+
 def table_of(done):
     return [line for line in done.stdout.splitlines() if line.startswith(("setting", "optimizer.learning_rate"))]
 
@@ -91,6 +103,7 @@ def test_a_stopped_sweep_goes_on_and_train_takes_seeds(place, monkeypatch):
     assert stopped.returncode == 143
     assert "stopped and saved at step 2" in stopped.stdout
     assert "alexnet sweep" in stopped.stdout.splitlines()[-1]
+    assert [row["seed"] for row in json.loads((place / "stopped" / "sweep.json").read_text())] == [5]
     done = alexnet("train", *words, cwd=place)
     assert done.returncode == 0
     assert "run 1 of 2: seed 5 (finished before)" in done.stdout

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alexnet_jax.config import (
     AugmentConfig,
+    BatchNorm,
     ConvConfig,
     DataConfig,
     Dropout,
@@ -47,6 +48,7 @@ MISTAKES = [
     (lambda: with_layer("dense", 0, kernel_stddev=0.0), "model.dense.0.kernel_stddev is 0.0: use a number above 0"),
     (lambda: MaxPool(size=1), "model.max_pool.size is 1: use the stride, 2, or more"),
     (lambda: Dropout(rate=1.0), "model.dropout.rate is 1.0: use a fraction, at least 0 and below 1"),
+    (lambda: BatchNorm(decay="0.9"), "model.batch_norm.decay is '0.9'"),
     (lambda: OptimizerConfig(learning_rate=-0.1), "optimizer.learning_rate is -0.1"),
     (lambda: OptimizerConfig(bias_learning_rate=-1), "optimizer.bias_learning_rate is -1"),
     (lambda: ScheduleConfig(epochs=(3, 1)), "schedule.epochs is .* use ascending epochs"),

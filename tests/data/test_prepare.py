@@ -276,6 +276,15 @@ def test_another_preparation_in_the_same_folder_is_refused(tmp_path, imagenet):
         prepare(collect(imagenet), JPEG, tmp_path, "set")
 
 
+def test_one_process_prepares_a_data_set_at_a_time(tmp_path, imagenet):
+    def prepare_again(*_):
+        with pytest.raises(UsageError, match="another process is preparing this data set; wait for its end, or stop"):
+            prepare(collect(imagenet), RAW, tmp_path, "set")
+
+    prepare(collect(imagenet), RAW, tmp_path, "set", on_image=prepare_again)
+    assert len(opened(tmp_path).train) == 15
+
+
 def test_a_missing_finished_shard_is_reported(tmp_path, imagenet):
     done = []
     prepare(

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from alexnet_jax.hosts.team import Team
 from alexnet_jax.training import loop
@@ -83,9 +84,8 @@ def _print_digest() -> None:
     """Only process 0 prints the digest by itself."""
     train = loop.train
 
-    def train_and_print(*arguments: object) -> loop.Result:
-        result = train(*arguments)
-        team = next(argument for argument in arguments if isinstance(argument, Team))
+    def train_and_print(*arguments: Any, team: Team, **options: Any) -> loop.Result:
+        result = train(*arguments, team=team, **options)
         if not team.is_main and result.stopped_by is None:
             print(f"parameters SHA-256 {result.params_sha256}", flush=True)
         return result

@@ -9,9 +9,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from alexnet_jax.data.images import UnreadableImageError
+from alexnet_jax.errors import UsageError
+from alexnet_jax.hosts.address import Address
+from alexnet_jax.hosts.cluster import Cluster
 from tests.helpers.command import alexnet
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +68,19 @@ def test_a_port_in_use_is_refused(tmp_path):
     assert (
         done.stderr == f"alexnet: error: --coordinator is {address}: its port cannot be used (Address already in use)\n"
     )
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:-1"])
+def test_an_address_without_a_port_is_refused(address):
+    with pytest.raises(UsageError, match=f"^--coordinator is '{address}': use HOST:PORT, such as localhost:1234$"):
+        Address(address)
+
+
+def test_an_error_of_another_process_names_it():
+    team = Cluster.__new__(Cluster)  # no process joins another
+    team.index, team._watchdog = 1, SimpleNamespace(cause=lambda: None, tell_failure=lambda reason: None)
+    with pytest.raises(UnreadableImageError, match=r"^process 1: cat\.jpg: not a readable image \(damaged\)"), team:
+        raise UnreadableImageError("cat.jpg", "damaged")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ RUNS = swept_runs(["--epochs", "1,2"], range(2))
 
 
 def result(run, top1_error, validation=None):
-    return RunResult(run.name, dict(run.setting.values), run.seed, "finished", top1_error, validation)
+    return RunResult(run.name, dict(run.setting.values), run.seed, run.arguments, "finished", top1_error, validation)
 
 
 RESULTS = {

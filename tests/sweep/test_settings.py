@@ -3,7 +3,7 @@
 import pytest
 
 from alexnet_jax.errors import UsageError
-from alexnet_jax.sweep.settings import swept_runs, without
+from alexnet_jax.sweep.settings import swept_runs, train_the_same_net, without
 
 
 def test_all_combinations_of_values_and_seeds():
@@ -48,3 +48,17 @@ def test_wrong_values_are_refused(value, message):
 def test_options_are_left_out_with_their_values():
     words = ["--seeds=3", "--quiet", "--schedule.epochs", "8", "12", "--workdir", "runs/a"]
     assert without(words, "seeds", "workdir") == ["--quiet", "--schedule.epochs", "8", "12"]
+
+
+@pytest.mark.parametrize(
+    ("words", "others", "is_same"),
+    [
+        ("--epochs 3 --seed 0", "--seed=0 --epochs 3", True),
+        ("--epochs 3 --quiet --log tensorboard", "--epochs 3 --overwrite", True),
+        ("--epochs 3", "--epochs 4", False),
+        ("--config a.json", "--config b.json", False),
+        ("--epochs 3 --batch_size 8", "--epochs 3", False),
+    ],
+)
+def test_the_order_and_options_for_output_make_no_other_net(words, others, is_same):
+    assert train_the_same_net(words.split(), others.split()) is is_same

@@ -276,6 +276,7 @@ def test_a_writer_that_lost_its_lease_leaves_the_directory_as_it_is(saved, state
     with pytest.raises(AlexNetError, match=r"^taken over$"), CheckpointWriter(saved, Lost(saved)) as writer:
         writer.save(at(state, 6))
     assert steps_in(saved) == [2, 4, 5]
+    assert not [path for path in saved.iterdir() if "unfinished" in path.name]
 
 
 def test_the_digest_depends_on_every_value_and_shape(state):

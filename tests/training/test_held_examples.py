@@ -11,6 +11,7 @@ import pytest
 
 import alexnet_jax as alexnet
 from alexnet_jax.config import AugmentConfig, DataConfig, DenseConfig, OptimizerConfig
+from alexnet_jax.data.identity import identify
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.training import held_examples
 from alexnet_jax.training.dispatch import dispatches, distinct_group_sizes
@@ -85,7 +86,8 @@ def test_kept_outputs_are_held_as_well(config, tmp_path):
     )
     layout = choose_layout(config, 1)
     state = layout.place(alexnet.create_train_state(config, jax.random.key(1)))
-    data = keep_outputs(replace(DATA, validation=None), config, layout, state, tmp_path)
+    data = replace(DATA, validation=None)
+    data = keep_outputs(data, identify(data), config, layout, state, tmp_path)
     streamed = trained(config, layout, data, held=False)
     assert hold_examples(data, config, layout)
     jax.tree.map(np.testing.assert_array_equal, trained(config, layout, data, held=True), streamed)

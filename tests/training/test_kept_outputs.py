@@ -12,6 +12,7 @@ import pytest
 
 import alexnet_jax as alexnet
 from alexnet_jax.config import AugmentConfig, DataConfig, DenseConfig, OptimizerConfig
+from alexnet_jax.data.identity import identify
 from alexnet_jax.data.source import DataSet, Source
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training import kept_outputs
@@ -75,7 +76,7 @@ def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devic
     layout = choose_layout(config, devices)
     state = alexnet.create_train_state(config, KEY)
     state = state.replace(statistics=state.statistics.replace(mean=np.zeros(3, np.float32)))
-    kept = keep_outputs(data, config, layout, layout.place(state), tmp_path)
+    kept = keep_outputs(data, identify(data), config, layout, layout.place(state), tmp_path)
     assert isinstance(kept.train, KeptOutputs)
     results = []
     for one in (data, kept):
@@ -96,7 +97,7 @@ def test_kept_outputs_of_other_views_are_refused(config, data, tmp_path):
     config = replace(config, views="center-flip")
     layout = choose_layout(config, 1)
     state = layout.place(alexnet.create_train_state(config, KEY))
-    kept = keep_outputs(data, config, layout, state, tmp_path)
+    kept = keep_outputs(data, identify(data), config, layout, state, tmp_path)
     with pytest.raises(UsageError, match=r"^views is 'center': use 'center-flip' for a batch of kept outputs"):
         layout.eval_step(state, batch_of(kept.test, 5), "center")
 
@@ -106,9 +107,10 @@ def test_files_are_read_again_and_damaged_or_foreign_ones_made_again(config, dat
     state = alexnet.create_train_state(config, KEY)
     computed = []
 
-    def keep(state):
+    def keep(state, data=data, config=config):
         computed.clear()
-        return keep_outputs(data, config, layout, layout.place(state), tmp_path, on_batch=computed.append).train.records
+        placed, identity = layout.place(state), identify(data)
+        return keep_outputs(data, identity, config, layout, placed, tmp_path, on_batch=computed.append).train.records
 
     first = np.array(keep(state))
     assert len(computed) == 2
@@ -121,6 +123,20 @@ def test_files_are_read_again_and_damaged_or_foreign_ones_made_again(config, dat
     assert len(computed) == 1
     other = alexnet.create_train_state(config, jax.random.key(4))
     assert keep(other).tobytes() != first.tobytes()
+
+
+@pytest.mark.parametrize("changed", ["labels", "pixel_scale"])
+def test_outputs_of_other_data_or_another_recipe_are_made_again(config, data, tmp_path, changed):
+    layout = choose_layout(config, 1)
+    state = layout.place(alexnet.create_train_state(config, KEY))
+    keep_outputs(data, identify(data), config, layout, state, tmp_path)
+    if changed == "labels":
+        identity = replace(identify(data), classes=("a", "c", "b"))
+    else:
+        identity, config = identify(data), replace(config, augment=replace(config.augment, pixel_scale=2.0))
+    computed = []
+    keep_outputs(data, identity, config, layout, state, tmp_path, on_batch=computed.append)
+    assert len(computed) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,7 +160,7 @@ def test_too_little_space_is_an_error_in_one_line(config, data, tmp_path, monkey
     state = layout.place(alexnet.create_train_state(config, KEY))
     monkeypatch.setattr(kept_outputs.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     with pytest.raises(UsageError, match=r"^keep_frozen_outputs is True: .*--no_keep_frozen_outputs$"):
-        keep_outputs(data, config, layout, state, tmp_path / "outputs")
+        keep_outputs(data, identify(data), config, layout, state, tmp_path / "outputs")
 
 
 def test_a_disk_that_fails_is_an_error_in_one_line(config, data, tmp_path):
@@ -152,4 +168,4 @@ def test_a_disk_that_fails_is_an_error_in_one_line(config, data, tmp_path):
     state = layout.place(alexnet.create_train_state(config, KEY))
     (tmp_path / "train.bin").mkdir()
     with pytest.raises(AlexNetError, match="the outputs of frozen layers cannot be kept"):
-        keep_outputs(data, config, layout, state, tmp_path)
+        keep_outputs(data, identify(data), config, layout, state, tmp_path)

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from alexnet_jax.errors import UsageError
+from alexnet_jax.stores.fetch import cache_place
 from alexnet_jax.stores.store import Store
 from alexnet_jax.training import run_mirror
 from alexnet_jax.training.layouts import Layout
@@ -206,10 +207,14 @@ def test_a_run_that_was_copied_to_a_store_goes_on(train, object_store, url, loca
 def test_overwrite_deletes_the_run_there_and_nothing_else(train, object_store, url, local_run):
     assert train().returncode == 0
     object_store.files.pipe_file(f"{url}/notes.txt", b"mine")
+    (cache_place("runs", url) / "unreadable.txt").write_text("of the first run")
+    object_store.files.pipe_file(f"{url}/unreadable.txt", b"of the first run")
     done = train("--overwrite", "--epochs", 2)
     assert "from the start" in done.stdout
     assert steps(object_store, url) == stored_steps(object_store, url) == [4, 6]
-    assert "notes.txt" in object_store.names(url)
+    names = object_store.names(url)
+    assert "notes.txt" in names
+    assert "unreadable.txt" not in names
 
 
 @pytest.mark.slow

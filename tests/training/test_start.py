@@ -14,10 +14,17 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.hosts.team import Team
 from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.start import absolute_paths, check_same_run, empty_state, fit_to_data, restore_or_create
+from alexnet_jax.training.start import (
+    absolute_paths,
+    check_same_run,
+    empty_state,
+    fit_to_data,
+    prepare_to_resume,
+    restore_or_create,
+)
 from alexnet_jax.training.state import abstract_train_state
 from tests.helpers.nets import tiny_config
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 from tests.helpers.sources import Examples
 
 SOURCE = Examples([{"image": np.zeros((72, 72, 3), np.uint8), "label": np.int32(0)}] * 24)
@@ -50,7 +57,9 @@ def test_a_resume_on_other_versions_prints_one_line(tmp_path):
     lines = []
 
     def resume():
-        return restore_or_create(config, DATA, workdir, CheckpointWriter(workdir.checkpoints), lines.append)
+        state = restore_or_create(config, DATA, workdir, lines.append)
+        prepare_to_resume(workdir, CheckpointWriter(workdir.checkpoints), int(state.step), 1, "single", lines.append)
+        return state
 
     assert resume().step == 7
     assert lines == []
@@ -74,9 +83,8 @@ def test_paths_become_absolute_and_names_stay(tmp_path, monkeypatch):
 
 def test_the_weights_of_init_are_not_replaced_by_initial_weights(tmp_path):
     workdir = RunDirectory(tmp_path)
-    writer = CheckpointWriter(workdir.checkpoints)
     with pytest.raises(UsageError, match=r"^init is 'weights\.npz': nothing reads these weights; pass start_from"):
-        restore_or_create(tiny_config(init="weights.npz"), DATA, workdir, writer, pytest.fail)
+        restore_or_create(tiny_config(init="weights.npz"), DATA, workdir, pytest.fail)
 
 
 class OtherProcess(Team):

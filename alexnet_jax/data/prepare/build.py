@@ -22,6 +22,7 @@ from alexnet_jax.data.prepare.recipe import Recipe
 from alexnet_jax.data.prepare.shards import in_order, make_record, write_shard
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.resources import usable_cpus
+from alexnet_jax.transfers import only_process_or_refuse
 
 VERSION = "1.0.0"
 JOURNAL = "preparation.json"
@@ -52,7 +53,7 @@ def prepare(
             are kept.
 
     Raises:
-        UsageError: the directory holds another data set, or a value is out of range.
+        UsageError: the directory holds another data set, another process writes it, or a value is out of range.
         AlexNetError: there is too little space, or no image of a split can be read.
     """
     if re.fullmatch(r"[a-zA-Z]\w*", name, re.ASCII) is None:
@@ -67,15 +68,22 @@ def prepare(
         return journal
     _check_space(data_dir, _remaining(collection, journal), recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    journal.save()
-    build = _Build(collection, recipe, name, journal, on_image, should_stop)
+    refusal = f"{folder}: another process is preparing this data set; wait for its end, or stop it"
+    with only_process_or_refuse(folder.with_name(f".{folder.name}.lock"), refusal):
+        journal = Journal.open(folder / JOURNAL, plan)  # another process may have finished more shards
+        if not journal.finished:
+            journal.save()
+            _write(_Build(collection, recipe, name, journal, on_image, should_stop), threads)
+    return journal
+
+
+def _write(build: _Build, threads: int) -> None:
     pool = ThreadPoolExecutor(threads)
     try:
         if build.write_shards(pool, _AHEAD * threads):
             build.finish()
     finally:
         pool.shutdown(cancel_futures=True)
-    return journal
 
 
 def _remaining(collection: Collection, journal: Journal) -> int:
