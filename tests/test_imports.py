@@ -57,7 +57,7 @@ def imported(path):
         ("bench", ["report", "commands"]),
         ("report", ["export", "bench", "commands"]),
         ("plan", ["readout", "export", "bench", "report", "commands"]),
-        ("console", ["bench", "plan", "commands"]),
+        ("console", ["readout", "perceptual", "report", "bench", "plan", "commands"]),
     ],
 )
 def test_imports_point_one_way(part, forbidden):

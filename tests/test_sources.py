@@ -12,7 +12,7 @@ from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.variants import VARIANTS, variant
 from tests.sources import OURS
 from tests.sources.nets import NETS
-from tests.sources.runs import RUNS
+from tests.sources.presets import RUNS
 
 LAYERS = {"convs": ConvConfig, "dense": DenseConfig}
 

@@ -158,21 +158,13 @@ def _open(parsed: NearestArguments, weights: Weights, layer: str) -> _Data:
 
 def _files(paths: tuple[Path, ...]) -> list[Path]:
     """The files among ``paths``, and the image files in the folders among them."""
-    from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
+    from alexnet_jax.data.folder_layout import images_in
 
-    files: list[Path] = []
-    for path in paths:
-        found = [path]
-        if path.is_dir():
-            found = [file for file in visible_files(path) if is_image_name(file.name)]
-        if not found:
-            raise UsageError(f"{path}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
-        files += found
-    return files
+    return [file for path in paths for file in (images_in(path) if path.is_dir() else [path])]
 
 
 def _draw(out: Path, layer: str, files: list[Path], images: Any, data: _Data, found: Neighbours) -> None:
-    from alexnet_jax.console.pictures import Panel, draw_nearest
+    from alexnet_jax.readout.pictures import Panel, draw_nearest
 
     assert data.image is not None
     panels = [

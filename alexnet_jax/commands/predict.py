@@ -86,20 +86,16 @@ class _Problems:
 
 def _image_files(paths: tuple[Path, ...], problems: _Problems) -> Iterator[Path]:
     """The files among ``paths``, and the image files in the folders among them."""
-    from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
+    from alexnet_jax.data.folder_layout import images_in
 
     for path in paths:
         if not path.is_dir():
             yield path
             continue
         try:
-            found = [file for file in visible_files(path) if is_image_name(file.name)]
+            yield from images_in(path)
         except AlexNetError as error:
             problems.report(error)
-            continue
-        if not found:
-            problems.report(f"{path}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
-        yield from found
 
 
 def _decode(files: list[Path], config: TrainConfig, problems: _Problems) -> tuple[list[Path], list[np.ndarray]]:

@@ -63,9 +63,9 @@ def main(arguments: list[str]) -> int:
     """Compares the layers, prints a table and draws it."""
     parsed = parse(SimilarityArguments, arguments, "similarity")
     _check(parsed)
-    from alexnet_jax.console.pictures import draw_similarity
     from alexnet_jax.console.progress import CountDisplay
     from alexnet_jax.readout.feature_file import local_features, open_features
+    from alexnet_jax.readout.pictures import draw_similarity
     from alexnet_jax.readout.similarity import sample_rows
 
     a, b = open_features(local_features(parsed.features_a)), open_features(local_features(parsed.features_b))

@@ -13,17 +13,11 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from alexnet_jax.config import ModelConfig, TrainConfig
+from alexnet_jax.figures import new_figure, save_figure
 
 Row = dict[str, Any]
 _MOST_NAMED_CLASSES = 30
 _MOST_NUMBERED_CLASSES = 15
-
-
-def new_figure(**options: Any) -> Any:
-    """A figure of Matplotlib that arranges its axes by itself. ``options`` are those of ``Figure``."""
-    from matplotlib.figure import Figure  # slow to import
-
-    return Figure(layout="constrained", **options)
 
 
 def draw_spread(axes: Any, groups: Sequence[tuple[str, Sequence[float]]]) -> None:
@@ -198,10 +192,3 @@ def _tile(kernels: np.ndarray, columns: int) -> np.ndarray:
         top, left = index // columns * size, index % columns * size
         sheet[top : top + size - 1, left : left + size - 1] = scaled[..., index]
     return sheet
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Writes a PNG file. Readers see the old file or the new one."""
-    draft = path.with_name(f".{path.name}")
-    figure.savefig(draft, format="png", dpi=130)
-    draft.replace(path)

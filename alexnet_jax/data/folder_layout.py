@@ -87,6 +87,18 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
+def images_in(folder: Path) -> list[Path]:
+    """The image files in ``folder`` and in its folders, in order, without hidden files and folders.
+
+    Raises:
+        AlexNetError: a folder cannot be read, or there are no images.
+    """
+    files = [file for file in visible_files(folder) if is_image_name(file.name)]
+    if not files:
+        raise AlexNetError(f"{folder}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
+    return files
+
+
 def _unreadable(error: OSError) -> AlexNetError:
     return AlexNetError(f"{error.filename}: {(error.strerror or 'unreadable').lower()}; make the folder readable")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_jax.config import Resize
-from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
+from alexnet_jax.data.folder_layout import images_in
 from alexnet_jax.data.images import UnreadableImageError, decode_image
 from alexnet_jax.data.source import Example, Source
-from alexnet_jax.errors import AlexNetError
 
 
 class ImageFiles(Source):
@@ -31,10 +30,7 @@ class ImageFiles(Source):
         self.folder, self.size, self.channels, self.resize = folder, size, channels, resize
         # strings, because a million paths would take five times the memory
         start = len(os.fspath(folder / "x")) - 1
-        self._names = [os.fspath(file)[start:] for file in visible_files(folder) if is_image_name(file.name)]
-        if not self._names:
-            suffixes = ", ".join(IMAGE_SUFFIXES)
-            raise AlexNetError(f"{folder}: no images in this folder; put files ending in {suffixes} there")
+        self._names = [os.fspath(file)[start:] for file in images_in(folder)]
 
     def __len__(self) -> int:
         return len(self._names)

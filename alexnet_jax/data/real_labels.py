@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from alexnet_jax.batch import PADDING_LABEL
-from alexnet_jax.data.source import Example, Source
+from alexnet_jax.data.source import Example, Source, Wrapper
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.errors import AlexNetError, first_line
 
@@ -43,14 +43,11 @@ def read_real_labels(path: Path) -> tuple[frozenset[int], ...]:
 
 
 @dataclass(frozen=True, repr=False)
-class Numbered(Source):
+class Numbered(Wrapper):
     """The validation images of ``source``, labelled with their index in ``labels``, or -1 where that has no labels."""
 
     source: Source
     labels: tuple[frozenset[int], ...]
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Example:
         row = self._row(index)
@@ -66,15 +63,6 @@ class Numbered(Source):
                 "ILSVRC2012_val_00000001.JPEG and so on; choose them with --split or --dataset"
             )
         return int(match[1]) - 1
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """As in ``source``."""
-        return self.source.image_shape
-
-    def name(self, index: int) -> str:
-        """As in ``source``."""
-        return self.source.name(index)
 
     def __repr__(self) -> str:
         return f"Numbered({self.source!r})"

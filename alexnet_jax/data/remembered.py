@@ -37,21 +37,9 @@ class Remembered(Wrapper):
             self._is_read[index] = True
         return {"image": self._images[index], "label": self._labels[index]}
 
-    def file_name(self, index: int) -> str | None:
-        """As in ``source``."""
-        return self.source.file_name(index)
-
     def entries(self) -> list[tuple[str, int]] | None:
         """As in ``source``."""
         return self.source.entries()
-
-    def stored_bytes(self) -> int:
-        """As in ``source``."""
-        return self.source.stored_bytes()
-
-    def content(self) -> str:
-        """As in ``source``."""
-        return self.source.content()
 
     def __repr__(self) -> str:
         return f"Remembered({self.source!r})"

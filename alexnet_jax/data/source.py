@@ -87,6 +87,18 @@ class Wrapper(Source):
         """As in ``source``."""
         return self.source.name(index)
 
+    def file_name(self, index: int) -> str | None:
+        """As in ``source``."""
+        return self.source.file_name(index)
+
+    def stored_bytes(self) -> int:
+        """As in ``source``."""
+        return self.source.stored_bytes()
+
+    def content(self) -> str:
+        """As in ``source``."""
+        return self.source.content()
+
 
 @dataclass(frozen=True)
 class Part(Source):
@@ -143,10 +155,6 @@ class Relabelled(Wrapper):
         example = self.source[index]
         label = int(example["label"])
         return example if label < 0 else example | {"label": np.int32(self.labels[label])}
-
-    def file_name(self, index: int) -> str | None:
-        """As in ``source``."""
-        return self.source.file_name(index)
 
     def __repr__(self) -> str:
         return f"Relabelled({self.source!r}, {self.labels})"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from alexnet_jax.data.folder_layout import IMAGE_SUFFIXES, is_image_name, visible_files
+from alexnet_jax.data.folder_layout import images_in
 from alexnet_jax.data.images import decode_pixels
 from alexnet_jax.errors import AlexNetError, UsageError, first_few
 from alexnet_jax.perceptual.checks import MIN_SIZE
@@ -51,10 +51,7 @@ def find_pairs(a: Path, b: Path | None) -> list[tuple[Path, Path]]:
 
 def _images_in(folder: Path) -> dict[str, Path]:
     """The images in a folder and in its folders, by their path in it."""
-    files = {str(file.relative_to(folder)): file for file in visible_files(folder) if is_image_name(file.name)}
-    if not files:
-        raise AlexNetError(f"{folder}: no images in this folder; put files ending in {', '.join(IMAGE_SUFFIXES)} there")
-    return files
+    return {str(file.relative_to(folder)): file for file in images_in(folder)}
 
 
 def read_image(file: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from alexnet_jax.files import replace_file
+from alexnet_jax.figures import new_figure, save_figure
 
 Pixels = UInt8[np.ndarray, "height width 3"]
 
@@ -22,11 +21,9 @@ def draw_map(images: dict[str, Pixels], distances: Float[np.ndarray, "height wid
         title: the text above the picture.
         path: the PNG file to write.
     """
-    from matplotlib.figure import Figure  # slow to import
-
     height, width = distances.shape
     side = 3.6
-    figure = Figure(figsize=(3 * side + 0.9, side * min(max(height / width, 0.35), 2.5) + 0.7), layout="constrained")
+    figure = new_figure(figsize=(3 * side + 0.9, side * min(max(height / width, 0.35), 2.5) + 0.7))
     panels = figure.subplots(1, 3)
     for axes, (name, pixels) in zip(panels, images.items(), strict=False):
         axes.imshow(pixels, interpolation="nearest")
@@ -38,9 +35,7 @@ def draw_map(images: dict[str, Pixels], distances: Float[np.ndarray, "height wid
         axes.set_axis_off()
     beside = panels[2].inset_axes((1.03, 0, 0.04, 1))  # as high as the map
     figure.colorbar(shown, cax=beside).ax.tick_params(labelsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=130)
-    replace_file(path, content.getvalue())
+    save_figure(figure, path)
 
 
 def _shortened(name: str, most: int = 44) -> str:

@@ -12,6 +12,7 @@ from alexnet_jax.data.source import Part, Source
 from alexnet_jax.readout.compute import feature_batches
 from alexnet_jax.readout.layers import last_hidden_layer
 from alexnet_jax.readout.nearest import nearest
+from alexnet_jax.readout.similarity import sample_rows
 from alexnet_jax.weights.weights import Weights
 
 
@@ -44,9 +45,7 @@ def nearest_images(
     Raises:
         NotFiniteError: features are infinite or not a number.
     """
-    indices = np.arange(len(images))
-    if len(images) > most:
-        indices = np.sort(np.random.default_rng(0).choice(len(images), most, replace=False))
+    indices = sample_rows(len(images), most, seed=0)
     found = nearest(
         np.concatenate(list(_features(weights, queries))),
         _features(weights, Part(images, indices)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from alexnet_jax.console.plots import draw_spread, new_figure, save_figure
+from alexnet_jax.console.plots import draw_spread
+from alexnet_jax.figures import new_figure, save_figure
 from alexnet_jax.sweep.results import SettingResult
 
 

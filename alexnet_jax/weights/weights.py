@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import PyTree
 from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.errors import UsageError
+from alexnet_jax.net.features import layers_with_parameters
 from alexnet_jax.preprocessing.statistics import Statistics
 from alexnet_jax.presets import stored_size
 from alexnet_jax.training.schedule import Plateau
@@ -51,8 +51,7 @@ class Weights:
         """The last layer that these weights suffice for, such as ``pool5``, or None for those of a whole net."""
         if not self.missing_layers:
             return None
-        layers = takewhile(lambda layer: layer.name not in self.missing_layers, self.config.model.layers())
-        return [layer.name for layer in layers if layer.operation != "dropout"][-1]
+        return layers_with_parameters(self.params, self.config.model)[-1]
 
     def check_complete(self, name: str = "weights") -> None:
         """Checks that the net has all its layers, as its logits need.

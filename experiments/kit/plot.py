@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alexnet_jax.console.plots import draw_spread, new_figure, save_figure
+from alexnet_jax.console.plots import draw_spread
+from alexnet_jax.figures import new_figure, save_figure
 from experiments.kit.experiment import Experiment
 from experiments.kit.record import Record
 

@@ -16,7 +16,7 @@ from PIL import Image
 from alexnet_jax import eval_step, load_run, open_dataset
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 CLASSES = ("cat", "dog", "horse", "ship", "truck", "frog")
 

@@ -12,7 +12,7 @@ from alexnet_jax.data.synsets import synset_names
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import picture, write_imagenet
 from tests.helpers.nets import tiny_config, tiny_model
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 FAVOURITE = 10
 

@@ -18,7 +18,7 @@ import pytest
 
 import alexnet_jax
 from tests.helpers.command import alexnet
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

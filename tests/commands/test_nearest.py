@@ -13,7 +13,7 @@ from PIL import Image
 import alexnet_jax
 from alexnet_jax.console import progress
 from tests.helpers.command import alexnet
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

@@ -13,7 +13,7 @@ import alexnet_jax
 from alexnet_jax.weights.read import load_weights
 from tests.helpers.command import alexnet
 from tests.helpers.references import REFERENCES
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 TORCH = REFERENCES / "torch" / "tiny_torchvision.pth"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 CLASSES = ("cat", "dog", "horse", "ship", "truck", "frog")
 

@@ -16,7 +16,7 @@ from alexnet_jax.training.checkpoint import Checkpoints
 from alexnet_jax.training.state import abstract_train_state
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 
 def snapshot(root: Path):

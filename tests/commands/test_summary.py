@@ -14,7 +14,7 @@ from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import torchvision_names
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 from tests.helpers.torch_files import Stored, tensor, zipped
 
 TORCHSUMMARY = """

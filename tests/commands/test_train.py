@@ -26,7 +26,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
 # a short run: the quick run's net on a few photos
@@ -202,9 +202,9 @@ def test_predict_prints_the_best_classes_of_any_image(run, folder, tmp_path):
     assert [Path(file).name for file, _ in blocks] == [light.name, "cmyk.jpg", "grey.webp"]
     for _, lines in blocks:
         assert set(re.findall(r"% +(\w+)", lines)) == {"dark", "light"}
-        shares = [float(share) for share in re.findall(r"([\d.]+)%", lines)]
-        assert sum(shares) == pytest.approx(100, abs=0.02)
-        assert shares == sorted(shares, reverse=True)
+        percentages = [float(number) for number in re.findall(r"([\d.]+)%", lines)]
+        assert sum(percentages) == pytest.approx(100, abs=0.02)
+        assert percentages == sorted(percentages, reverse=True)
 
 
 # Orbax's readers leave callbacks for an event loop that they have closed, when a file is damaged
@@ -224,7 +224,7 @@ def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one(run, tmp_path):
 
 @pytest.mark.slow
 def test_two_thousand_steps_on_one_core_do_not_hang(folder, tmp_path):
-    """Two virtual devices share one core, which can deadlock without ``NPROC``."""
+    """Two virtual devices number one core, which can deadlock without ``NPROC``."""
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("this system cannot bind a process to a core")
     code = "import os, runpy; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "

@@ -18,7 +18,7 @@ from alexnet_jax.weights.read import read_weights
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.references import REFERENCES
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 
 TORCH = REFERENCES / "torch" / "tiny_torchvision"
 CAFFE = REFERENCES / "caffe" / "tiny_caffe_alexnet.caffemodel"

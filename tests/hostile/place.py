@@ -22,7 +22,7 @@ from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.read import load_run
 from alexnet_jax.weights.safetensors import write_weights
 from tests.helpers.references import REFERENCES, tiny
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 from tests.helpers.zoo import drawn_layers, zoo_graph, zoo_model
 
 CLASSES = ("cat", "dog")

@@ -515,7 +515,7 @@ NETS = [
     ("nearest run photos photos/test/cat/0.png pipe.png", "pipe.png"),
     ("nearest run photos wide.png", "wide.png"),
     ("nearest run damaged photos/test", "damaged"),
-    ("lpips photos/train photos/test", "photos/test has not"),
+    ("lpips photos/train photos/test", "photos/test does not have"),
 ]  # fmt: skip
 
 CASES = [*NETS, *FEATURES, *WORDS, *NAMES, *NUMBERS, *RUNS, *FINE_TUNING, *WEIGHTS, *PREPARE, *IMAGES]

@@ -21,7 +21,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.training.schedule import Rates
 from alexnet_jax.training.state import abstract_train_state
 from tests.helpers.nets import tiny_config
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 from tests.helpers.trees import assert_same
 from tests.training.test_optimizer import as_float32, gradients, initial, run
 

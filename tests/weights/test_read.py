@@ -19,7 +19,7 @@ from alexnet_jax.training.run_directory import RunDirectory
 from alexnet_jax.weights.read import read_config, read_weights
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES, draw, tiny
-from tests.helpers.runs import write_run
+from tests.helpers.run_directories import write_run
 from tests.helpers.trees import assert_same
 
 TORCH = REFERENCES / "torch" / "tiny_torchvision"

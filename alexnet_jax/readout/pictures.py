@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from alexnet_jax.console.plots import new_figure, save_figure
+from alexnet_jax.figures import new_figure, save_figure
 from alexnet_jax.readout.similarity import Compared
 
 _WIDTH = 6.0  # inches, at 130 dots each
