@@ -21,7 +21,10 @@ def explain(error: Exception) -> Exception:
 
 
 def _missing_platform() -> UsageError | None:
-    """The error for a ``JAX_PLATFORMS`` that JAX cannot start. JAX removes from its own errors where they come from."""
+    """The error if JAX cannot start the platforms in ``JAX_PLATFORMS``, or None.
+
+    JAX filters its tracebacks, so an error does not show where it was raised. This function asks for the devices again.
+    """
     import jax
 
     try:

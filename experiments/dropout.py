@@ -23,7 +23,7 @@ def arms(scale: Scale) -> Arms:
 
 
 def gaps(trained: Trained) -> Figures:
-    """The error on test images less that on training images, both of the centre crop and without dropout."""
+    """The error on test images minus the error on training images, on the centre crop and without dropout."""
     return {arm: [net.error("test") - net.evaluate("train") for net in nets] for arm, nets in trained.items()}
 
 

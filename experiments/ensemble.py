@@ -18,7 +18,7 @@ def arms(scale: Scale) -> Arms:
 
 
 def measure(trained: Trained) -> Figures:
-    """The error of each net, and that of all together, once for each."""
+    """The error of each net, and the error of the ensemble, repeated for each net."""
     nets = trained["net"]
     return {"one net": [net.error("test") for net in nets], "their average": [ensemble_error(nets)] * len(nets)}
 

@@ -40,7 +40,7 @@ def early_error(net: TrainedNet) -> float:
 
 
 def measure(trained: Trained) -> Figures:
-    """The error of the first epoch, and the nets that never start: whose error stays near that of a guess."""
+    """The error of the first epoch, and which nets never start, so that their error stays near random guessing."""
     early = {arm: [early_error(net) for net in nets] for arm, nets in trained.items()}
     stuck = {
         f"never started, {arm}": [float(net.error("test") > 0.95 * net.guess_error) for net in nets]

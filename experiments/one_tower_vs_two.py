@@ -18,7 +18,10 @@ from experiments.kit.verdict import Rule
 
 
 def arms(scale: Scale) -> Arms:
-    """The net, and one tower of it. The paper's one-GPU net has as many kernels in the last convolution as both."""
+    """The net, and one of its towers.
+
+    The last convolution of the paper's one-GPU net has as many kernels as both towers together.
+    """
     if scale == "full":
         two = preset("imagenet_original")
         return {"two towers": two, "one tower": replace(two, model=variant("one_gpu"))}

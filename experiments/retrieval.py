@@ -1,4 +1,4 @@
-"""Figure 4: the nearest training images by the last hidden features show the same kind of thing, those by pixels not.
+"""Figure 4: nearest training images by the last hidden features show the same kind of object; by pixels they do not.
 
 uv run python -m experiments.retrieval
 """

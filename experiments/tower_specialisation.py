@@ -21,7 +21,9 @@ def arms(scale: Scale) -> Arms:
 
 
 def saturations(kernel: np.ndarray) -> np.ndarray:
-    """The fraction of the energy of each kernel that is colour: 0 for a grey one, 1 if its mean over the channels is 0.
+    """The saturation of each kernel: the fraction of its energy that is colour.
+
+    It is 0 for a grey kernel, and 1 for a kernel whose mean over the channels is 0.
 
     Args:
         kernel: the weights of conv1, (height, width, 3, features).

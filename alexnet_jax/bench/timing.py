@@ -14,7 +14,7 @@ Contender = Callable[[], float]
 """Does its work once and returns the seconds that it took."""
 
 TURN = 0.5
-"""The least seconds of a turn of a contender, in which it repeats short work."""
+"""The shortest turn of a contender in seconds. Short work is repeated until then."""
 _MOST_IN_A_TURN = 200
 
 

@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
                 result = read_out(what, out, progress)
         except StoppedError:
             assert stop.signal is not None
-            say(console, "stopped; run the same command to go on")
+            say(console, "stopped; run the same command to resume")
             return 128 + stop.signal
     arrays: list[dict[str, Any]] = [
         {"array": name, "layer": layers[name], "shape": shape}

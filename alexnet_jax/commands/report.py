@@ -33,8 +33,8 @@ class ReportArguments:
     images: int = 8
     """The number of test images with their predictions and nearest training images."""
     neighbours_from: int = 20_000
-    """The largest number of training images among which the nearest are looked for: a random choice if there are
-    more."""
+    """The largest number of training images to search for the nearest ones. If there are more, this many are drawn at
+    random."""
     devices: int | None = None
     """The number of devices. Default: one per tower on a CPU, otherwise all."""
 

@@ -150,9 +150,9 @@ def _with_init(config: TrainConfig, net: str) -> TrainConfig:
 
 
 def _has_no_head(net: str) -> bool:
-    """Whether the weights ``net`` end at a convolution. Nothing is downloaded for it: other names are whole nets.
+    """Whether the weights ``net`` end at a convolution. Names of weights to download stand for whole nets.
 
-    Not if they cannot be read, because a run that resumes does not read them.
+    Returns False if the weights cannot be read, because a resumed run does not read them.
     """
     from alexnet_jax.weights.names import PREFIX, SHIPPED
     from alexnet_jax.weights.read import read_weights

@@ -72,8 +72,8 @@ class TrainArguments:
     cluster: Literal["auto", "none"] = "auto"
     """Whether to detect what these options leave out. none: detect nothing; all three are required."""
     step_timeout: float | None = None
-    """Seconds that any part of a step may take before all processes end, once three have been measured. Default: ten
-    times the longest one before, and at least 30."""
+    """The most seconds that a part of a step, such as reading images, may take before all processes end. It applies
+    once that part has been measured three times. Default: ten times the longest time so far, and at least 30."""
     profile: Path | None = None
     """A directory for a profiler trace of a few steps, for Perfetto or XProf."""
     seeds: int | None = None
@@ -189,7 +189,7 @@ def _train(parsed: TrainArguments, start: StartingRun, team: Team, is_swept: boo
 def _schedule_notes(before: TrainConfig, config: TrainConfig, resumes: bool) -> list[str]:
     """A note if the number of epochs changed and the epochs at which the learning rate drops did not.
 
-    Also if a resumed run has more epochs and its rate falls to the end of the run.
+    There is also a note if a resumed run has more epochs and a schedule that lasts to the end of the run.
     """
     schedule, drops = config.schedule, config.schedule.epochs
     if config.epochs == before.epochs or drops != before.schedule.epochs:

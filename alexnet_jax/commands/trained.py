@@ -51,7 +51,7 @@ class Trained:
                 raise UsageError(f"{name} is {theirs} in one net and {ours} in another: use nets with the same {name}")
 
     def labels_of(self, names: tuple[str, ...], dataset: Path) -> tuple[int, ...]:
-        """The labels that this net has for the classes of a data set, which can be some of its own in any order.
+        """This net's label for each class of a data set, which can have some of the net's classes, in any order.
 
         Classes whose names the net does not know keep their labels.
 

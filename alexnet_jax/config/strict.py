@@ -123,7 +123,7 @@ def _strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(int, _exact(int, "use a whole number"))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(bool, _exact(bool, "use true or false"))
-    converter.register_structure_hook(str, _exact(str, "use a text in quotes"))
+    converter.register_structure_hook(str, _exact(str, "use a string in quotes"))
     converter.register_structure_hook_func(lambda kind: _is(kind, Literal), _literal)
     converter.register_structure_hook_factory(lambda kind: _is(kind, tuple), _tuple)
     converter.register_structure_hook_factory(dataclasses.is_dataclass, _object)

@@ -14,7 +14,7 @@ _REMEDIES: dict[Any, tuple[tuple[type, ...], str]] = {
     int: ((int,), "use a whole number"),
     float: ((int, float), "use a number"),
     bool: ((bool,), "use True or False"),
-    str: ((str,), "use a text"),
+    str: ((str,), "use a string"),
     types.NoneType: ((types.NoneType,), "use None"),
 }
 """The types of the values that a simple annotation allows, and what to use instead of others."""

@@ -71,7 +71,7 @@ class Source(ABC):
 
 
 class Wrapper(Source):
-    """The examples of ``source``, as many and with the same names, read in another way."""
+    """The base class of sources that read ``source`` in another way. The number and names of examples are the same."""
 
     source: Source
 
@@ -132,11 +132,11 @@ class Part(Source):
         return None if entries is None else [entries[index] for index in self.indices]
 
     def stored_bytes(self) -> int:
-        """The part of those of ``source``."""
+        """The bytes of ``source``, scaled by the fraction of its examples."""
         return self.source.stored_bytes() * len(self) // max(1, len(self.source))
 
     def content(self) -> str:
-        """That of ``source``, and a digest of ``indices``."""
+        """The content of ``source``, and a digest of ``indices``."""
         digest = hashlib.sha256(self.indices.astype("<i8").tobytes()).hexdigest()
         return f"{len(self):,} of {self.source.content()} (choice {digest[:16]})"
 
@@ -207,7 +207,9 @@ class DataSet:
 
 
 def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Part, Part]:
-    """Splits ``source`` at random. Both parts keep its order. Of files, the first part keeps one of each class.
+    """Splits ``source`` at random. Both parts keep its order.
+
+    If the examples are files, the first part keeps at least one example of each class.
 
     Args:
         source: the examples to split.
@@ -231,7 +233,7 @@ def hold_out(source: Source, fraction: float, seed: tuple[int, int]) -> tuple[Pa
 
 
 def _without_whole_classes(source: Source, order: np.ndarray, count: int) -> np.ndarray:
-    """The first ``count`` of ``order``, without one example of each class that has no others."""
+    """The first ``count`` of ``order``, except for one example of each class that would otherwise have none left."""
     held_out, entries = order[:count], source.entries()
     if entries is None:
         return held_out

@@ -40,8 +40,8 @@ class Cluster(Team):
 
     Args:
         address: where the processes meet.
-        step_timeout: seconds that any part of a step may take, once three have been measured; None for ten times the
-            longest one before, and at least 30.
+        step_timeout: the most seconds for a part of a step, once that part has been measured three times. None for ten
+            times the longest time so far, and at least 30.
 
     Raises:
         UsageError: no cluster was detected, or the address is incomplete.

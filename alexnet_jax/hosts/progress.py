@@ -26,7 +26,7 @@ class Progress:
         step: the number of steps taken.
         activity: what it does, such as "reads images".
         count: the number of activities so far. All processes do the same ones, so the slowest has the smallest count.
-        told: the number of times that the process has told its progress.
+        told: the number of reports so far.
     """
 
     host: str
@@ -46,11 +46,11 @@ class Progress:
 
 
 class Durations:
-    """How long each activity took, and from them how long it may take.
+    """How long each activity took, and how long it may take.
 
     Args:
-        limit: seconds that any activity may take; None for ``SHORTEST_LIMIT`` or ten times the longest one before,
-            once it has been done three times.
+        limit: the most seconds for an activity, once it has been measured three times. None for ten times the longest
+            time so far, and at least ``SHORTEST_LIMIT``.
     """
 
     def __init__(self, limit: float | None) -> None:
@@ -71,10 +71,10 @@ class Durations:
 
 
 def silent_process(last_told: Mapping[int, tuple[Progress, float]], now: float) -> str | None:
-    """The first process that has told nothing for ``SILENT_FOR``, in words, or None.
+    """A description of the first process without a report for ``SILENT_FOR`` seconds, or None.
 
     Args:
-        last_told: what each process last told, and when it arrived.
+        last_told: the last report of each process, and when it arrived.
         now: the time, from the same clock.
     """
     for index, (progress, at) in sorted(last_told.items()):
@@ -87,17 +87,18 @@ def silent_process(last_told: Mapping[int, tuple[Progress, float]], now: float) 
 
 
 def slowest_process(last_told: Mapping[int, Progress], seconds: float) -> str:
-    """The process that the others wait for, in words.
+    """A description of the process that the others wait for.
 
     Args:
-        last_told: what each process last told.
-        seconds: for how long none of them has gone on.
+        last_told: the last report of each process.
+        seconds: the seconds since any process last made progress.
     """
     least = min(progress.count for progress in last_told.values())
     index, progress = next((index, told) for index, told in sorted(last_told.items()) if told.count == least)
     if all(told.count == least for told in last_told.values()):
         return (
-            f"no process has gone on for {seconds:.0f} seconds: each {progress.activity} after step {progress.step:,}"
+            f"no process has made progress for {seconds:.0f} seconds: each {progress.activity} after step "
+            f"{progress.step:,}"
         )
     return (
         f"process {index} on {progress.host} is stuck: for {seconds:.0f} seconds it {progress.activity} after step "

@@ -45,16 +45,16 @@ class Team:
         return StopRequest()
 
     def begins(self, activity: str) -> None:
-        """Tells the other processes what this one does from now on.
+        """Reports to the other processes what this one starts to do.
 
         Args:
-            activity: such as "reads images". One that lasts much longer than before ends all processes.
+            activity: such as "reads images". An activity that takes much longer than before ends all processes.
         """
 
     def reaches(self, step: int) -> None:
         """Tells the other processes how many steps this one has taken."""
 
     def watch(self, items: Iterable[_Item], activity: str) -> Iterator[_Item]:
-        """Passes ``items`` on. ``begins`` to read each of them, and ``activity`` after each."""
+        """Yields ``items``. Reports that it reads images before each item, and ``activity`` after it."""
         del activity
         return iter(items)

@@ -1,7 +1,7 @@
 """Ends this process when another one has failed, or when one of them blocks all others.
 
-JAX's collectives have no time limit: a process that is alive but stuck blocks all others. Each process tells the
-others in the key-value store of JAX's coordination service what it does, in a thread.
+JAX's collectives have no time limit: a process that is alive but stuck blocks all others. A thread of each process
+reports its activity to the others through the key-value store of JAX's coordination service.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Watchdog:
         self._tell(f"process {self._index} on {self._progress.host} failed after step {self._progress.step:,}: {text}")
 
     def cause(self) -> str | None:
-        """Why an exchange between processes failed: waits until that is known, or returns None."""
+        """The reason why an exchange between processes failed. Waits for it; None if none is reported in time."""
         self.stop()
         deadline = time.monotonic() + SILENT_FOR + _SECONDS_TO_TELL
         while time.monotonic() < deadline:
@@ -113,7 +113,7 @@ class Watchdog:
         return slowest_process({index: progress for index, (progress, _) in self._last_told.items()}, seconds)
 
     def _end(self, cause: str) -> None:
-        """The main thread cannot end the process while it waits for an exchange with the others."""
+        """Ends the process from this thread, because the main thread may be blocked in an exchange with the others."""
         print(f"alexnet: error: {self.message(cause)}", file=sys.stderr, flush=True)
         os._exit(1)
 

@@ -103,8 +103,8 @@ def _check_values(name: str, images: Any, low: float, high: float) -> None:
     smallest, largest = float(images.min()), float(images.max())
     if not (smallest >= low and largest <= high):  # also for NaN
         raise UsageError(
-            f"{name} have values from {smallest:g} to {largest:g}: value_range is ({low:g}, {high:g}); name theirs, "
-            f"such as value_range={_likely_range(smallest, largest)}, or clip them"
+            f"{name} have values from {smallest:g} to {largest:g}: value_range is ({low:g}, {high:g}); pass the range "
+            f"of the images, such as value_range={_likely_range(smallest, largest)}, or clip them"
         )
 
 

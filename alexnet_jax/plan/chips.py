@@ -1,13 +1,14 @@
-"""The chips: what their maker publishes about them, and the clock that follows from it.
+"""TPU chips: the published specifications, and the clock frequency that follows from them.
 
 Source: the system architecture pages of Cloud TPU (docs.cloud.google.com/tpu/docs: v5e, v5p, v6e). They give the
-bandwidth between chips for both directions together, or for one in Gbit/s. Here it is for one. The memory is what
-libtpu 0.0.42 leaves to a program, of 16, 95 and 32 GB.
+bandwidth between chips for both directions together, or for one direction in Gbit/s. Here it is for one direction. Of
+16, 95 and 32 GB of memory, libtpu 0.0.42 leaves the amounts below to a program.
 
-The compiler estimates cycles, not seconds, and no clock is published. The peak divided by the products of all matrix
-units in a cycle gives it: 1.50, 1.75 and 1.75 GHz. The page of v6e names two units of 256 x 256. But for the product of
-two matrices of 8192 x 8192 the compiler estimates 2,977,840 cycles, which is more than two such units can do and 70% of
-what four can do, so v6e counts as four. (For v5e and v5p, its estimates are 88% and 90% of their units.)
+The compiler estimates cycles, not seconds, and no clock frequency is published. It is the peak divided by the products
+of all matrix units in a cycle: 1.50, 1.75 and 1.75 GHz. The page of v6e lists two matrix units of 256 x 256. But for
+the product of two matrices of 8192 x 8192 the compiler estimates 2,977,840 cycles. That is faster than two such units
+could be, and 70% of the speed of four, so v6e has four units here. (For v5e and v5p, the estimates are 88% and 90% of
+the speed of their units.)
 """
 
 from __future__ import annotations

@@ -55,24 +55,24 @@ class Exchange:
 
 @dataclass(frozen=True)
 class LayoutPlan:
-    """The estimate for one layout. What is not known, because the step does not fit or does not compile, is None.
+    """The estimate for one layout. Fields are None if they are unknown because the step does not fit or compile.
 
     Attributes:
         layout: its name.
-        chips: those that it uses.
+        chips: the number of chips that the layout uses.
         fits: whether the step fits into the memory of a chip.
-        bytes_per_chip: of memory that a step needs.
-        bytes_available: those that a chip has.
+        bytes_per_chip: the bytes of memory that a step needs on one chip.
+        bytes_available: the bytes of memory that one chip leaves to a program.
         problem: why there is no estimate.
         gflops_per_chip: floating-point operations of a step on one chip, in 10^9.
         million_cycles: the compiler's estimate of a step on one chip, without collectives.
         compute_seconds: the same in seconds, and the operations without an estimate at the bandwidth of the memory.
         collectives: what the chips exchange in a step.
-        collective_seconds: the time of these at the bandwidth of the links.
-        step_seconds: the sum of both. The compiler may overlap them.
-        images_per_second: trained by all chips.
-        hours: of the training steps of all epochs. None if the number of training images is not known.
-        chip_hours: the same times the chips.
+        collective_seconds: the time of the collectives at the bandwidth of the links.
+        step_seconds: the sum of the compute and collective seconds. The compiler may overlap them.
+        images_per_second: the training speed of all chips together.
+        hours: the hours of training steps in all epochs. None if the number of training images is not known.
+        chip_hours: ``hours`` times the number of chips.
         hosts: the machines that hold the chips.
         images_per_second_per_host: what the input pipeline of each host must deliver.
         megabytes_per_second_per_host: the same, in 10^6 bytes of stored pixels.

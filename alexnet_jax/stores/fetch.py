@@ -19,10 +19,10 @@ _MOST_CHARACTERS = 60
 
 
 def cache_place(kind: str, url: str) -> Path:
-    """A directory in the user's cache for ``url`` alone, whose name a user recognises.
+    """A directory in the user's cache for ``url`` only, with a name that the user can recognise.
 
     Args:
-        kind: the directory above it.
+        kind: the name of the parent directory.
         url: the URL.
     """
     readable = re.sub(r"[^\w.-]+", "-", url.partition("://")[2], flags=re.ASCII)[-_MOST_CHARACTERS:].strip("-.")
@@ -68,7 +68,7 @@ def fetch(url: str, is_wanted: Callable[[str], bool] = lambda name: True, progre
 def _bring_up_to_date(store: Store, place: Path, is_wanted: Callable[[str], bool], progress: bool) -> None:
     entries = store.list()
     if not entries:
-        raise AlexNetError(f"{store.url}: there is nothing; name an object, or the start of the names of some")
+        raise AlexNetError(f"{store.url}: no such object or folder; check the name")
     if place.exists() and place.is_dir() == ("" in entries):  # a file that is now a folder, or the reverse
         shutil.rmtree(place) if place.is_dir() else place.unlink()
     wanted = {name: entry for name, entry in entries.items() if is_wanted(name)}

@@ -48,7 +48,7 @@ def output(path: Path, is_new: bool = True) -> Iterator[Path]:
 def resumable_output(path: Path) -> Iterator[Path]:
     """As ``output``, for a long work that leaves files beside its result. They are copied with it.
 
-    Its files stay in the user's cache until they are copied, so that the same command can go on.
+    Its files stay in the user's cache until they are copied, so that the same command can resume.
 
     Raises:
         UsageError: there is such an object. No work has begun.

@@ -28,7 +28,7 @@ _VARIABLES = {
 _URL = re.compile(rf"({'|'.join(_PACKAGES)}):/+([^/].*)")  # a Path keeps one of the two slashes
 _LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "google", "gcsfs", "fsspec", "asyncio")
 _AT_ONCE = 16
-"""Objects that are copied at the same time: most of the time of a small one is latency."""
+"""The number of objects that are copied at the same time. Latency dominates the copy time of a small object."""
 
 
 class StoreError(AlexNetError):
@@ -48,7 +48,7 @@ def shown(path: str | Path) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """An object. With the same values it is taken to be unchanged.
+    """The size and the time of an object. If neither has changed, the object counts as unchanged.
 
     Attributes:
         size: its bytes.
@@ -204,7 +204,8 @@ class Store:
         """A context that raises errors of the libraries as StoreError, except FileExistsError.
 
         Args:
-            may_miss: whether FileNotFoundError is about an object, and raised as it is, or about the bucket.
+            may_miss: whether to raise FileNotFoundError unchanged for a missing object. A missing bucket is always a
+                StoreError.
         """
         try:
             yield

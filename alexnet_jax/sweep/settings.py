@@ -116,5 +116,5 @@ def _values(option: str, word: str) -> list[str]:
         raise UsageError(f"--{option} is {word}: a value is empty; write the values as 0.01,0.02")
     twice = next((value for value in values if values.count(value) > 1), None)
     if twice is not None:
-        raise UsageError(f"--{option} is {word}: {twice} is there twice")
+        raise UsageError(f"--{option} is {word}: {twice} is given twice")
     return values

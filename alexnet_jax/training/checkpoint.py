@@ -45,7 +45,7 @@ def tree_digest(tree: PyTree) -> str:
 
 
 class Checkpoints:
-    """The checkpoints in a directory, for reading. Nothing is written, so that a run may go on meanwhile.
+    """The checkpoints in a directory, for reading. Nothing is written, so that a run may continue meanwhile.
 
     Args:
         directory: does not have to exist.
@@ -79,7 +79,7 @@ class Checkpoints:
             except AlexNetError:
                 raise
             except Exception as error:  # Orbax raises errors without a common class for damaged files
-                if not checkpoint.exists():  # the run that goes on has deleted it
+                if not checkpoint.exists():  # the running training has deleted it
                     return self.restore(like, first)
                 self._warn(f"checkpoint {checkpoint} is damaged ({first_line(error)}), trying another")
             else:
@@ -117,7 +117,7 @@ def _decode(checkpoint: Path) -> Arrays:
 
 def _check_that_files_can_be_read(checkpoint: Path) -> None:
     def give_up(error: OSError) -> None:
-        if isinstance(error, (FileNotFoundError, NotADirectoryError)):  # damage, or deleted by the run that goes on
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)):  # damage, or deleted by the running training
             return
         raise AlexNetError(
             f"{checkpoint}: cannot be read ({error.strerror or error}); nothing was changed, try again when "

@@ -101,15 +101,15 @@ def evaluates_after(config: TrainConfig, step: int) -> bool:
 
 
 def validates_after(config: TrainConfig, step: int) -> bool:
-    """Whether an evaluation after ``step`` steps counts validation images: until the run trains on them."""
+    """Whether an evaluation after ``step`` steps uses the validation images: until the run trains on them."""
     return config.fold_in_step is None or step <= config.fold_in_step
 
 
 def observes_after(config: TrainConfig, step: int) -> bool:
     """Whether the rule "plateau" observes an evaluation after ``step`` steps.
 
-    It does not observe the one at the end. A longer run may not have that evaluation, or evaluates again where it
-    resumes.
+    It does not observe the evaluation at the end of the run. A longer run may not have that evaluation, or repeats it
+    when it resumes.
     """
     return config.schedule.rule == "plateau" and evaluates_after(config, step) and step < config.steps
 

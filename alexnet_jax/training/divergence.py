@@ -1,4 +1,4 @@
-"""A run that does not learn: numbers that are not finite, and a note about a loss that stays."""
+"""Detects runs that do not learn: values that are not finite, and a loss that stays at that of random guessing."""
 
 from __future__ import annotations
 
@@ -103,6 +103,6 @@ def note_if_stuck(loss: float, step: int, config: TrainConfig) -> str | None:
         return None
     return (
         f"after {step / config.steps_per_epoch:.0f} epochs the loss is still ln({config.model.classes}) = "
-        f"{chance:.3f}, that of a guess; if it stays there, try another --optimizer.learning_rate or --seed, a larger "
-        "kernel_stddev of the layers, or a bias of 1"
+        f"{chance:.3f}, that of random guessing; if it stays there, try another --optimizer.learning_rate or --seed, a "
+        "larger kernel_stddev of the layers, or a bias of 1"
     )

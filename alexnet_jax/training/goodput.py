@@ -15,7 +15,8 @@ class Start:
 
     Attributes:
         time: when it began, in seconds since 1970.
-        last_seen: when the process before it wrote its last row of metrics or began. ``time`` for the first one.
+        last_seen: when the previous process wrote its last row of metrics, or when it began if it wrote none. For the
+            first process, ``time``.
     """
 
     time: float

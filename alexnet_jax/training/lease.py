@@ -27,8 +27,8 @@ class Holder:
     """The process that holds a lease.
 
     Attributes:
-        machine: where the id is unique: a boot of a host, and a container.
-        started: when the process started, in clock ticks since the boot; None if the system does not tell.
+        machine: identifies the host, its boot and the container, within which process ids are unique.
+        started: when the process started, in clock ticks since the boot; None if the system does not report it.
         token: differs for each lease that a process takes.
     """
 
@@ -54,7 +54,7 @@ class Holder:
 
 
 def this_process() -> Holder:
-    """A holder that differs from that of every other lease."""
+    """A holder for this process, with a new random token."""
     return Holder(os.getpid(), socket.gethostname(), _machine(), _start_time(os.getpid()), secrets.token_hex(8))
 
 

@@ -1,4 +1,4 @@
-"""Training in a local copy of a run on an object store, which gets everything that changes."""
+"""Trains in a local copy of a run on an object store, and copies every change to the store."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from alexnet_jax.training.stored_run import copy_checkpoint, copy_other_files, r
 from alexnet_jax.transfers import only_process_or_refuse
 
 _RECORD = ".store.json"
-"""The file with the writers after which the local copy was the newest."""
+"""The file with the last writers of the run. The local copy is the newest if the store's writer is one of them."""
 
 
 @contextlib.contextmanager
 def mirrored_run(url: str, say: Callable[[str], None]) -> Iterator[RunDirectory]:
-    """A context with a local directory for the run at ``url``. At its end, everything is on the store.
+    """A context with a local directory for the run at ``url``. When it exits, everything is on the store.
 
-    The directory is in the user's cache, and stays there. The run on the store replaces what is there, unless this
-    machine has trained it last.
+    The directory is in the user's cache and is kept. On entry, the run on the store replaces the local copy, unless
+    this machine was the last to train the run.
 
     Args:
         url: the run directory.
@@ -84,7 +84,7 @@ def mirrored_run_of(team: Team, url: str, say: Callable[[str], None]) -> Iterato
 
 
 def _newest(store: Store, run: RunDirectory, say: Callable[[str], None]) -> Index:
-    """Makes ``run`` the newest state of the run, and becomes its writer. Returns the index of the run in ``store``."""
+    """Updates ``run`` to the newest state and registers this process as the writer. Returns the index in ``store``."""
     stored, record = read_index(store), run.root / _RECORD
     has_local = run.config.exists()
     is_known = stored is not None and stored.writer in _writers(record)
@@ -100,7 +100,7 @@ def _newest(store: Store, run: RunDirectory, say: Callable[[str], None]) -> Inde
             raise AlexNetError(f"{store.url}: no checkpoint can be read; delete the run, or use another --workdir")
         stored = replace(stored, checkpoints={step: digests_of(run.checkpoints / str(step)) for step in intact})
     elif stored is None and has_local:
-        say(f"note      nothing is at {store.url} yet: the run goes on from the copy in {run.root}")
+        say(f"note      there is no run at {store.url} yet: training continues from the copy in {run.root}")
     index = stored or Index()
     new = replace(index, writer=secrets.token_hex(8))
     replace_file(record, json.dumps([writer for writer in (index.writer, new.writer) if writer]))
@@ -146,7 +146,7 @@ class RunMirror:
             self._publish()
         except (StoreError, OSError) as error:
             if self.failure is None:
-                self._say(f"note      {error}; the run goes on, and the next checkpoint tries again")
+                self._say(f"note      {error}; the run continues, and the next checkpoint tries again")
             self.failure = error
         else:
             if self.failure is not None:

@@ -51,7 +51,7 @@ def fetch_run(url: str, checkpoint: Which = "latest", progress: bool = True) -> 
                 try:
                     _fetch(store, RunDirectory(place), checkpoint, progress)
                     return place
-                except FileNotFoundError as error:  # the run that goes on has deleted it
+                except FileNotFoundError as error:  # the running training has deleted it
                     if tries == _TRIES - 1:
                         raise AlexNetError(f"{url}: changes all the time; try again later") from error
     raise AssertionError("unreachable")

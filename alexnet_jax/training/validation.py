@@ -51,8 +51,9 @@ class Validation:
     def after(self, state: TrainState, step: int) -> TrainState:
         """Evaluates on the validation images, if there are any that the run has not trained on, and on the test images.
 
-        The checkpoint of ``step`` holds the state before. A run that resumes there evaluates again what has no row in
-        metrics.jsonl, and what the rule "plateau" observes: no result depends on metrics.jsonl.
+        The checkpoint of ``step`` holds the state before the evaluation. A run that resumes from it repeats the
+        evaluations that have no row in metrics.jsonl, and those that the rule "plateau" observes. So no result depends
+        on metrics.jsonl.
 
         Args:
             state: as ``layout`` places it.

@@ -20,7 +20,7 @@ NAMES = (*SHIPPED, *CATALOGUE)
 """All names. There is also ``hf://OWNER/REPO`` and ``hf://OWNER/REPO/FILE``."""
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".caffemodel", ".onnx")
-"""Of the files that can be read."""
+"""The suffixes of the files that can be read."""
 
 _HUB = "hf:"  # a Path keeps one of the two slashes
 _HUB_NAME = re.compile(r"hf:/+([\w-][\w.-]*/[\w-][\w.-]*)(?:/((?:[\w-][\w.-]*/)*[\w-][\w.-]*))?", re.ASCII)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float, PyTree
 
 _SAMPLE = 2**20
-"""Weights of a layer that are looked at, at most."""
+"""The largest number of weights to examine in a layer."""
 _STANDARD_ERRORS = 5.0
 _EXCESS_KURTOSES = {"normal": 0.0, "truncated normal": -0.635, "uniform": -1.2}
-"""Of the usual initialisers. A truncated normal is cut at two standard deviations."""
+"""The excess kurtosis of the usual initialisers. A truncated normal is cut at two standard deviations."""
 _KURTOSIS_ROUNDING = 0.02
 _SPREAD_ROUNDING = 0.05
 _RANGE_ROUNDING = 1.05  # the largest of a few draws is less than the bound

@@ -98,7 +98,7 @@ def test_ctrl_c_keeps_the_finished_batches(place, monkeypatch):
     done = alexnet(*words, cwd=place)
     signal.signal(signal.SIGTERM, before)
     assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
-    assert done.stdout == "stopped; run the same command to go on\n"
+    assert done.stdout == "stopped; run the same command to resume\n"
     monkeypatch.setattr(run, "feature_batches", original)
     done = alexnet(*words, cwd=place)
     assert "resumed   at image 128" in done.stdout

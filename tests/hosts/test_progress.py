@@ -58,7 +58,7 @@ def test_the_slowest_process_is_named():
 
 def test_no_process_is_named_if_none_goes_on():
     told = {0: progress(9), 1: progress(9)}
-    assert slowest_process(told, 31.0) == "no process has gone on for 31 seconds: each trains after step 120"
+    assert slowest_process(told, 31.0) == "no process has made progress for 31 seconds: each trains after step 120"
 
 
 @pytest.mark.parametrize(

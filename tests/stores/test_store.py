@@ -143,7 +143,7 @@ class TestFetch:
         assert (place.name, place.read_text()) == ("c.txt", "b/c.txt")
 
     def test_nothing_there_is_one_line(self, object_store):
-        with pytest.raises(AlexNetError, match=r"^s3://.*/none: there is nothing; name an object"):
+        with pytest.raises(AlexNetError, match=r"^s3://.*/none: no such object or folder; check the name"):
             fetch(f"{object_store.url}/none")
 
     def test_a_full_disk_is_reported_before_the_copy(self, url, monkeypatch):

@@ -39,7 +39,7 @@ def test_names_are_names_of_directories():
     assert (first.name, second.name) == ("data.dataset_-photos-a-b_seed_0", "data.dataset_..-c_seed_0")
 
 
-@pytest.mark.parametrize(("value", "message"), [("0.1,", "a value is empty"), ("0.1,0.2,0.1", "0.1 is there twice")])
+@pytest.mark.parametrize(("value", "message"), [("0.1,", "a value is empty"), ("0.1,0.2,0.1", "0.1 is given twice")])
 def test_wrong_values_are_refused(value, message):
     with pytest.raises(UsageError, match=rf"^--optimizer.momentum is {value}: {message}"):
         swept_runs(["--optimizer.momentum", value], [0])

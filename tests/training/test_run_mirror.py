@@ -137,7 +137,7 @@ def test_an_upload_that_breaks_off_leaves_the_checkpoints_before_it(
     done = train()
     note = "is not allowed (Access Denied); check the credentials and their permissions"
     assert done.stdout.count(note) == 1
-    assert f"note      {url}: {note}; the run goes on, and the next checkpoint tries again" in done.stdout
+    assert f"note      {url}: {note}; the run continues, and the next checkpoint tries again" in done.stdout
     copy = next((tmp_path / "cache/alexnet_jax/runs").glob("bucket*"))
     assert done.returncode == 1
     assert done.stderr == (

@@ -56,7 +56,7 @@ class Times:
 
 
 def simulate(times: Times, checkpoint_every: int, kills: Iterator[float], hours: float, delay: float = 0.0) -> float:
-    """The goodput of a run that is killed: the time in kept steps by the whole time.
+    """The goodput of a run that is killed: the time in kept steps divided by the whole time.
 
     Args:
         times: those of the run.

@@ -44,7 +44,7 @@ class Arguments:
 
 
 def ratios(config: TrainConfig, seeds: int, rounds: int) -> list[float]:
-    """The seconds one after another by the seconds of ``vmap``, for each round. Above 1, ``vmap`` is faster."""
+    """The time of the steps one after another, divided by that of ``vmap``, per round. Above 1, ``vmap`` is faster."""
     keys = jax.random.split(jax.random.key(0), seeds)
     states = jax.jit(jax.vmap(partial(create_train_state, config)))(keys)
     one = jax.tree.map(lambda leaf: leaf[0], states)
@@ -69,8 +69,9 @@ def main(arguments: Arguments) -> None:
     lines = [
         "# Several nets by `vmap`, or one after another",
         "",
-        f"One training step of each of {arguments.seeds} nets on one device: the time one after another by the time of",
-        f"one program that `jax.vmap` maps over the nets. Median (range) of {arguments.rounds} rounds that alternate.",
+        f"One training step of each of {arguments.seeds} nets on one device: the time of the steps one after another,",
+        "divided by the time of one program that `jax.vmap` maps over the nets. Median (range) of "
+        f"{arguments.rounds} alternating rounds.",
         f"Above 1, `vmap` is faster. *Measured here*: {machine['processor']}, {machine['cores']} cores, "
         f"jax {machine['jax']}, {machine['date']}.",
         "",

@@ -29,7 +29,7 @@ _MOST_NAMED = 5
 
 
 def existing(file: Path, advice: str = "") -> Path:
-    """``file``.
+    """Returns ``file`` if it exists.
 
     Args:
         file: one of the official files.

@@ -124,7 +124,7 @@ class Layout(ABC):
         return jax.P()
 
     def hold(self, examples: Mapping[str, Any]) -> None:
-        """Copies ``examples`` whole to each device, where they stay. For one process.
+        """Copies all ``examples`` to each device and keeps them there. Works in a run of one process only.
 
         The batches of ``train_step``, ``train_steps`` and ``compile_train_steps`` can then be ``{"index": int32
         (batch,)}``, the places of their rows in ``examples``. The steps are the same, bit for bit.
@@ -135,7 +135,7 @@ class Layout(ABC):
         self._held = jax.device_put(examples, jax.NamedSharding(self.mesh, jax.P()))
 
     def _place(self, batch: Batch, axis: int = 0) -> Batch:
-        """``_put``, or the same of the rows of the examples that the devices hold."""
+        """``_put``. A batch of indices takes its rows from the examples that the devices hold."""
         if INDEX not in batch:
             placed: Batch = self._put(batch, axis)
             return placed
@@ -224,7 +224,7 @@ class Layout(ABC):
     def _put_examples(self, examples: PyTree) -> PyTree:
         """``_put`` for any number of images, or of examples with labels.
 
-        Examples that do not count fill them up, so that the devices get equal parts.
+        They are padded with examples that do not count, so that the devices get equal parts.
         """
 
         def fill(path: tuple[Any, ...], rows: Array) -> Array:

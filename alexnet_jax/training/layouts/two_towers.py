@@ -47,7 +47,7 @@ class TwoTowers(Layout):
     def place(self, state: TrainState) -> TrainState:
         """As in ``Layout``. A split array gets an axis of 2 before its last.
 
-        The arrays travel through the host, because JAX compiles a program for each shape to divide them on a device.
+        The arrays are split on the host, because JAX would compile a program for each shape to split them on a device.
         """
 
         def sharding(_: str, leaf: Array) -> jax.NamedSharding:
