@@ -10,6 +10,7 @@ from alexnet_jax.bench.peer_pipelines import MissingPeer, export_images, find_mi
 from alexnet_jax.bench.synthetic_photos import prepare_photos
 from alexnet_jax.bench.throughput import Measurement, measure_alternately
 from alexnet_jax.config import DataConfig
+from alexnet_jax.config.checks import check
 from alexnet_jax.data.dataset import open_dataset
 
 ROUNDS = 3
@@ -51,6 +52,7 @@ def bench_input_pipelines(
         rounds: the number of measurements of each pipeline.
 
     Raises:
+        UsageError: the data set has fewer images than a batch.
         AlexNetError: the data set cannot be opened, or an interpreter cannot be run.
     """
     missing = find_missing_peers(pythons)
@@ -59,6 +61,9 @@ def bench_input_pipelines(
     else:
         configs = {"as stored": replace(config, image_size=image_size)}
     sources = {stored: open_dataset(stored_config, channels=3).train for stored, stored_config in configs.items()}
+    for source in sources.values():
+        remedy = f"use at most {len(source)}, the number of training images"
+        check(batch_size <= len(source), "--batch_size", batch_size, remedy)
     export_images(next(iter(sources.values())), images, directory)
     pipelines = []
     for stored, source in sources.items():

@@ -181,8 +181,15 @@ def _collect(parsed: Source) -> tuple[str, Collection]:
             test_split=parsed.test_split,
             validation_split=parsed.validation_split,
         )
-    base = Path(config.dataset.partition(":")[0]).name
-    return "_".join(re.findall("[a-z0-9]+", base.lower())), collect_dataset(open_dataset(config, 3), IMAGES_PER_SHARD)
+    return _name_of(config.dataset), collect_dataset(open_dataset(config, 3), IMAGES_PER_SHARD)
+
+
+def _name_of(dataset: str) -> str:
+    """A name for what is prepared from ``dataset``, which is a folder, NAME:VERSION or the directory of a version."""
+    path = Path(dataset.partition(":")[0])
+    folder = path.parent if (path / "dataset_info.json").is_file() else path
+    name = "_".join(re.findall("[a-z0-9]+", folder.name.lower()))
+    return name if name[:1].isalpha() else "_".join(filter(None, ("data", name)))
 
 
 def _report(console: Console, journal: Journal) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +86,16 @@ class ImageArray(Source):
         return len(self._data)
 
     def __getitem__(self, index: int) -> Example:
+        pixels = self._pixels(index)
+        image = fit_pixels(pixels.reshape(*pixels.shape[:2], -1), self.size, self.channels, self.resize)
+        return {"image": image, "label": np.int32(0)}
+
+    def _pixels(self, index: int) -> np.ndarray:
         try:
-            pixels = self._data[index]
+            return np.asarray(self._data[index])
         except OSError as error:
             where = f"{self.file}:{self.name(index)}"
             raise UnreadableImageError(where, first_line(error), "copy the file again") from error
-        image = fit_pixels(pixels.reshape(*pixels.shape[:2], -1), self.size, self.channels, self.resize)
-        return {"image": image, "label": np.int32(0)}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -106,8 +111,15 @@ class ImageArray(Source):
         return int(self._data.nbytes)
 
     def content(self) -> str:
-        """The array, its shape and the size of the file."""
-        return f"{self.array} {self._data.shape}, a file of {self.file.stat().st_size:,} bytes"
+        """The array, its shape and the SHA-256 of its pixels, which are all read once."""
+        return f"{self.array} {self._data.shape}, SHA-256 {self._sha256}"
+
+    @cached_property
+    def _sha256(self) -> str:
+        digest = hashlib.sha256()
+        for index in range(len(self)):
+            digest.update(self._pixels(index).tobytes())
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         return f"ImageArray({self.file}, {self.array}, {len(self)} images)"

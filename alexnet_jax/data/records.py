@@ -13,11 +13,15 @@ import numpy as np
 from alexnet_jax.errors import AlexNetError
 
 
-def find_features(features: Any, directory: Path) -> tuple[str, str]:
+def find_features(features: Any, supervised_keys: Any, directory: Path) -> tuple[str, str]:
     """The names of the features of the image and its label.
+
+    If several fit, those among the supervised keys are preferred, then ``image`` and ``label``, then the first in
+    alphabetical order: protobuf reads the features in a random order.
 
     Args:
         features: the features of the data set.
+        supervised_keys: those of the data set, or None.
         directory: the directory of the data set, for errors.
 
     Raises:
@@ -25,8 +29,12 @@ def find_features(features: Any, directory: Path) -> tuple[str, str]:
     """
     import tensorflow_datasets as tfds  # slow to import
 
+    known = dict(features.items())
+    supervised = supervised_keys if isinstance(supervised_keys, tuple) else ()
+    preferred = [key for key in (*supervised, "image", "label") if isinstance(key, str) and key in known]
+
     def first(fits: Callable[[Any], bool]) -> str | None:
-        return next((key for key, feature in features.items() if fits(feature)), None)
+        return next((key for key in (*preferred, *sorted(known)) if fits(known[key])), None)
 
     image_key = first(lambda feature: isinstance(feature, tfds.features.Image)) or first(_holds_pixels)
     label_key = first(lambda feature: isinstance(feature, tfds.features.ClassLabel))

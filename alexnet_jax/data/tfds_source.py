@@ -171,7 +171,7 @@ def open_tfds(directory: Path, config: DataConfig, channels: int) -> DataSet:
             f"`tfds convert_format --dataset_version_dir={directory} --out_file_format=array_record --out_dir=OTHER` "
             "and use OTHER"
         )
-    image_key, label_key = find_features(builder.info.features, directory)
+    image_key, label_key = find_features(builder.info.features, builder.info.supervised_keys, directory)
 
     def read(split: str) -> TfdsSource:
         return _open_split(builder, split, (image_key, label_key), config, channels)

@@ -17,6 +17,7 @@ _MODULES = {
     "tanh": "Tanh",
     "local_response_norm": "LocalResponseNorm",
     "spatial_response_norm": "SpatialResponseNorm",
+    "batch_norm": "BatchNorm2d",
     "max_pool": "MaxPool2d",
     "average_pool": "AvgPool2d",
 }

@@ -38,6 +38,8 @@ _START, _DONE = "-start", "-done"
 # operations that move no data, or move it in the background
 _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "while", "custom-call", "partition-id"}
 _LARGE = 1e6  # bytes
+_BODIES = ("body", "true_computation", "false_computation", "branch_computations")
+"""The roles of the computations of loops and conditionals."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +153,25 @@ class Program:
         )
 
     def without_estimate(self) -> dict[str, int]:
-        """Bytes read and written by the large operations of the main computation without an estimate, by kind.
+        """Bytes read and written by the large operations without an estimate, by kind, for one step.
 
-        Collectives are left out.
+        Collectives and what fusions contain are left out.
         """
-        shapes = {operation.name: operation.shape for operation in self.entry}
         moved: dict[str, int] = defaultdict(int)
-        for operation in self.entry:
-            if operation.cycles is None and not _is_free(operation.kind):
-                size = size_of(operation.shape) + sum(size_of(shapes.get(name, "")) for name in operation.operands)
-                if size > _LARGE:
-                    moved[operation.kind] += size
+        for computation in self._unfused(ENTRY):
+            operations = self.computations[computation]
+            shapes = {operation.name: operation.shape for operation in operations}
+            for operation in operations:
+                if operation.cycles is None and not _is_free(operation.kind):
+                    size = size_of(operation.shape) + sum(size_of(shapes.get(name, "")) for name in operation.operands)
+                    if size > _LARGE:
+                        moved[operation.kind] += size * self.runs[computation]
         return dict(moved)
+
+    def _unfused(self, name: str) -> set[str]:
+        """The computation ``name``, and the bodies of its loops and the branches of its conditionals."""
+        called = (operation.called.get(role, ()) for operation in self.computations.get(name, []) for role in _BODIES)
+        return {name}.union(*(self._unfused(callee) for callee in chain.from_iterable(called)))
 
     def collectives(self) -> list[Collective]:
         """The collectives of one step, in the order of the text."""

@@ -28,11 +28,13 @@ _HEAD = ("model.pool_before_dense", "model.dense", "model.dropout.", "model.head
 def fine_tuning_config(source: TrainConfig, config: TrainConfig) -> TrainConfig:
     """``config`` with the net, the stored images and the normalisation of pixels of the run ``source``.
 
-    If ``config`` fine-tunes already, as the preset ``finetune`` does, it keeps its own dense layers and sizes of
-    images, and can run on two devices.
+    If ``config`` fine-tunes already, as the preset ``finetune`` does, it keeps its own dense layers, and can run on two
+    devices. It also keeps its own sizes of images, unless the normalisation has a mean image, which has one size.
     """
+    has_mean_image = source.augment.mean == "image"
     augment = replace(
         config.augment,
+        statistics="measured" if has_mean_image else config.augment.statistics,
         mean=source.augment.mean,
         mean_crop=source.augment.mean_crop,
         divide_by_stddev=source.augment.divide_by_stddev,
@@ -53,8 +55,9 @@ def fine_tuning_config(source: TrainConfig, config: TrainConfig) -> TrainConfig:
         max_pool=model.max_pool,
         average_pool=model.average_pool if _pools(model) else own.average_pool,
     )
-    if augment.mean == "image":
+    if has_mean_image:
         data = replace(data, image_size=source.data.image_size)
+        model = replace(model, image_size=source.model.image_size)
     return replace(config, model=model, data=data, augment=augment)
 
 

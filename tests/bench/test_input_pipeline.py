@@ -75,6 +75,12 @@ def test_an_interpreter_that_does_not_exist_is_refused():
         bench_data.main([*TINY, "--tensorflow_python", "/no/python"])
 
 
+def test_a_batch_larger_than_the_data_set_is_refused(photos):
+    folder = str(photos(per_class=3, splits=("train", "test")))
+    with pytest.raises(UsageError, match=r"^--batch_size is 7: use at most 6, the number of training images$"):
+        bench_data.main([*TINY, "--dataset", folder, "--batch_size", "7"])
+
+
 @pytest.mark.parametrize("wrong", [["--batch_size", "0"], ["--images", "3", "--batch_size", "4"], ["--seconds", "-1"]])
 def test_numbers_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError, match=f"{wrong[0]} is {wrong[1]}"):

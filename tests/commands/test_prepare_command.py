@@ -21,6 +21,7 @@ from alexnet_jax.config import DataConfig
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.prepare.collection import collect_dataset
 from alexnet_jax.data.synsets import synset_names
+from alexnet_jax.data.tfds_source import PACKAGED
 from alexnet_jax.hints import command
 from alexnet_jax.training.state import create_train_state
 from alexnet_jax.weights.safetensors import write_weights
@@ -48,6 +49,20 @@ def test_two_processes_write_the_same_bytes(tmp_path):
         shard = tmp_path / "here" / "imagenet2012_24" / "1.0.0" / f"imagenet2012_24-{split}.array_record-00000-of-00001"
         for record in ArrayRecordReader(str(shard)).read_all():
             assert record == tf_example_pb2.Example.FromString(record).SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("photos/My Photos", "my_photos"),
+        ("cifar10_sample:1.0.0", "cifar10_sample"),
+        (str(PACKAGED / "cifar10_sample" / "1.0.0"), "cifar10_sample"),
+        ("2012 photos", "data_2012_photos"),
+        ("фото", "data"),
+    ],
+)
+def test_the_default_name_is_that_of_the_source(dataset, name):
+    assert prepare_command._name_of(dataset) == name
 
 
 def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, photos):

@@ -86,7 +86,7 @@ def test_torchsummary_prints_the_rows_and_sizes_of_torchsummary():
     assert rows_of(TORCHSUMMARY.strip()) == rows_of(done.stdout)[3:-1]
 
 
-@pytest.mark.parametrize("name", ["paper", "original", "cifar10_11pct", "layer_file_150", "d2l"])
+@pytest.mark.parametrize("name", ["paper", "original", "cifar10_11pct", "layer_file_150", "d2l", "alexnet_bn"])
 def test_torchsummary_has_the_parameters_of_every_net(name):
     total = json.loads(alexnet("summary", name, "--json", "-").stdout)["parameters"]
     assert f"Total params: {total:,}\n" in alexnet("summary", name, "--format", "torchsummary").stdout

@@ -122,8 +122,25 @@ def test_pixels_of_other_channels_are_refused(tmp_path):
     with pytest.raises(
         AlexNetError, match=r"set: picture has 4 channels of raw pixels; store 3 \(RGB\) or 1 \(grey\)$"
     ):
-        find_features(features, directory)
+        find_features(features, None, directory)
     with pytest.raises(
         UsageError, match=r"^model\.channels is 4: use 3, because images are read as RGB, or 1 for grey"
     ):
         open_dataset(DataConfig(dataset=str(directory)), channels=4)
+
+
+@pytest.mark.parametrize(
+    ("supervised", "found"),
+    [
+        (("image", "label"), ("image", "label")),
+        (("scan", "kind"), ("scan", "kind")),
+        (("image", "kind", "scan"), ("image", "kind")),
+        (None, ("image", "label")),
+        (({"image": "image"}, "label"), ("image", "label")),
+    ],
+)
+def test_the_supervised_image_and_label_of_several_are_read(tmp_path, supervised, found):
+    image = tfds.features.Image(shape=(SIZE, SIZE, 3))
+    kinds = {name: tfds.features.ClassLabel(num_classes=2) for name in ("kind", "label", "species")}
+    features = tfds.features.FeaturesDict({"mask": image, "scan": image, **kinds, "image": image})
+    assert find_features(features, supervised, tmp_path) == found

@@ -22,6 +22,7 @@ LOOPS = """HloModule jit_train_step
 
 %outer (state: (s32[], u8[9])) -> (s32[], u8[9]) {
   %loop.1 = (s32[]{:T(128)}, u8[9]{0}) while(%start), condition=%inner_condition, body=%inner
+  %pooled = f32[1000,500]{1,0:T(8,128)} select-and-scatter(%wide), select=%f, scatter=%add
   %sum = f32[100]{0} all-reduce(%gradient), replica_groups={{0,1},{2,3}}, to_apply=%add
   ROOT %next = (s32[]{:T(128)}, u8[9]{0}) fusion(%state), backend_config={"estimated_cycles":"1000"}
 }
@@ -82,7 +83,7 @@ def test_a_collective_counts_once_per_iteration_and_not_if_it_never_runs():
 
 
 def test_large_operations_without_an_estimate_are_listed():
-    assert Program(LOOPS).without_estimate() == {"select-and-scatter": 3 * 4 * 1000 * 500}
+    assert Program(LOOPS).without_estimate() == {"select-and-scatter": (3 + 3 * 1) * 4 * 1000 * 500}
 
 
 def test_collectives_have_their_bytes_and_the_size_of_their_groups():

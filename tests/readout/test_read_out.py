@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shutil
 from functools import partial
 
 import h5py
@@ -137,6 +138,18 @@ def test_files_of_other_read_outs_are_kept(what, tmp_path, weights):
     with pytest.raises(UsageError, match="already exists and is not a read-out"):
         read_out(what, foreign)
     assert foreign.read_bytes() == b"mine"
+
+
+def test_an_array_of_other_pixels_is_another_read_out(what, source, tmp_path):
+    other = tmp_path / "other.h5"
+    shutil.copy(source.file, other)
+    with h5py.File(other, "r+") as file:
+        file["/group/imgBrick"][-1] ^= 1
+    out = tmp_path / "features.h5"
+    read_out(what, out)
+    changed = dataclasses.replace(what, source=ImageArray(other, "/group/imgBrick", 32, 3, "crop"))
+    with pytest.raises(UsageError, match="already exists and holds a read-out with other images; remove it"):
+        read_out(changed, out)
 
 
 def test_an_unfinished_read_out_of_something_else_is_kept(what, tmp_path):

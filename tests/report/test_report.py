@@ -9,9 +9,12 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from alexnet_jax.data.dataset import open_dataset
+from alexnet_jax.data.identity import identify
 from alexnet_jax.training.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
@@ -84,6 +87,18 @@ def test_the_page_is_replaced_and_no_other_file_is(run, tmp_path):
     assert (done.returncode, (tmp_path / "mine.html").read_text()) == (2, "mine")
     assert alexnet("report", run, "--neighbours_from", 5).returncode == 0
     assert "5 of the 12 training images" in (run / "report.html").read_text()
+
+
+def test_changed_data_are_refused(run):
+    config = RunDirectory(run).read_config()
+    RunDirectory(run).data.write_text(identify(open_dataset(config.data, 3)).to_json())
+    added = Path(config.data.dataset, "train", "bird")
+    added.mkdir()
+    shutil.copy(next(Path(config.data.dataset, "train", CLASSES[0]).iterdir()), added / "0.png")
+    done = alexnet("report", run)
+    assert done.returncode == 2
+    assert "the data changed since the run" in done.stderr
+    assert "bird" in done.stderr
 
 
 @pytest.mark.parametrize(

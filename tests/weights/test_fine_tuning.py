@@ -10,6 +10,7 @@ import pytest
 
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
+from alexnet_jax.presets import preset
 from alexnet_jax.training.state import abstract_train_state
 from alexnet_jax.weights.fine_tuning import fine_tuning_config, start_from
 from tests.helpers.nets import tiny_config, tiny_model
@@ -67,3 +68,10 @@ def test_another_net_or_normalisation_is_refused(trained, config, changes, messa
         config = dataclasses.replace(config, **{section: value})
     with pytest.raises(UsageError, match=message):
         start_from(trained, new_state(config), config)
+
+
+def test_weights_with_a_mean_image_keep_its_size():
+    config = fine_tuning_config(preset("imagenet_paper"), preset("finetune"))
+    assert (config.augment.mean, config.augment.statistics) == ("image", "measured")
+    assert (config.data.image_size, config.model.image_size) == (256, 224)
+    assert fine_tuning_config(preset("imagenet_torchvision"), preset("finetune")).data.image_size == 160
