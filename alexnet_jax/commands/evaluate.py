@@ -195,11 +195,14 @@ def _describe(result: dict[str, Any]) -> str:
 def _data_config(parsed: EvaluateArguments, own: DataConfig) -> DataConfig:
     """The images to evaluate on: those of the net's ``own`` run, or a split of another data set."""
     from alexnet_jax.data.folder import is_image_folder
+    from alexnet_jax.data.folder_layout import find_layout
 
     if parsed.dataset is not None:
         own = DataConfig(dataset=parsed.dataset, image_size=own.image_size, resize=own.resize, test_split=parsed.split)
         if not is_image_folder(parsed.dataset):  # a folder takes its class names from its training images
             own = replace(own, train_split=parsed.split)
+        elif parsed.split != "test" and find_layout(Path(parsed.dataset).expanduser(), own).test is None:
+            raise UsageError(f"--split is {parsed.split!r}: {parsed.dataset} has no split folders; leave out --split")
     elif parsed.split not in _OWN_SPLITS:
         raise UsageError(f"--split is {parsed.split!r}: use test, validation or train, or name another --dataset")
     return own if parsed.data_dir is None else replace(own, data_dir=parsed.data_dir)

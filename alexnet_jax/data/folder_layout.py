@@ -141,8 +141,6 @@ def _without_splits(root: Path, names: list[str], config: DataConfig) -> Layout:
         raise UsageError(f"data.validation_split is {config.validation_split!r}: {root} has no train/ beside it")
     if config.train_split != "train":
         raise UsageError(f"data.train_split is {config.train_split!r}: {root} has no such folder")
-    if config.test_split != "test":
-        raise UsageError(f"data.test_split is {config.test_split!r}: {root} has no such folder")
     for name in names:
         is_split_name = any(name.casefold() in group for group in _USUAL_NAMES)
         if is_split_name and visible_folders(root / name) and not _holds_images(root / name):
