@@ -32,7 +32,7 @@ class NearestArguments:
     """
 
     net: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="NET")]
-    """A run directory or a file of weights."""
+    """A run directory, a file of weights, or a name of trained weights such as torchvision_features."""
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """What to search: a folder of images; an array of an HDF5 file, FILE.h5:ARRAY; a data set; or a file that
     `alexnet features` wrote with this net."""

@@ -36,7 +36,7 @@ class ReportArguments:
     """The largest number of training images to search for the nearest ones. If there are more, this many are drawn at
     random."""
     devices: int | None = None
-    """The number of devices. Default: one per tower on a CPU, otherwise all."""
+    """The number of devices. Default: one on a CPU, otherwise all."""
 
 
 def main(arguments: list[str]) -> int:
@@ -76,7 +76,7 @@ def _page(parsed: ReportArguments) -> Page:
     from alexnet_jax.training.run_directory import RunDirectory
     from alexnet_jax.weights.read import local_net
 
-    weights = load_net(parsed.run, parsed.checkpoint, None)
+    weights = load_net(parsed.run, parsed.checkpoint, None, devices=parsed.devices)
     data = open_dataset(weights.config.data, weights.config.model.channels)
     run = RunDirectory(local_net(parsed.run, parsed.checkpoint))
     known = run.read_data()

@@ -58,7 +58,8 @@ class TrainArguments:
     plan: Path | None = None
     """A file that `alexnet plan --json` wrote for this run and these devices."""
     devices: int | None = None
-    """The number of devices. Default: one per tower on a CPU, and otherwise all, or as many as the layout can use."""
+    """The number of devices. Default: one per tower on a CPU, or two under a named layout of several devices; otherwise
+    all, or as many as the layout can use."""
     data_parallel: int | None = None
     """The number of parts that each batch is divided into. Default: as many as the devices allow."""
     distributed: bool = False

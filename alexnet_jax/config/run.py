@@ -112,8 +112,9 @@ class AugmentConfig:
     pixel_scale: float = 1.0
     """Factor of the pixels, after the mean is subtracted: 1/256 in NVIDIA's recipes for large batches."""
     statistics: Literal["measured", "imagenet"] = "measured"
-    """measured: the mean and the standard deviation of the training set. imagenet: the constants of torchvision's
-    recipes, means of 0.485, 0.456 and 0.406 and standard deviations of 0.229, 0.224 and 0.225 of pixels in 0..1."""
+    """measured: the mean and the standard deviation of the training set, as `alexnet prepare` stored them, or of at
+    most 10,000 of its images. imagenet: the constants of torchvision's recipes, means of 0.485, 0.456 and 0.406 and
+    standard deviations of 0.229, 0.224 and 0.225 of pixels in 0..1."""
     pca_colour_noise: float = 0.1
     """Standard deviation of alpha, the random factor of each colour component (paper, section 4.1). 0 turns it off."""
     pca_colour_noise_scale: Literal["standard_deviation", "eigenvalue"] = "standard_deviation"

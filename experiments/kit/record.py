@@ -126,6 +126,11 @@ def commit() -> str:
     return git("rev-parse", "HEAD") + ("+" if is_changed else "")
 
 
+def short_commit(commit: str) -> str:
+    """The first digits of what ``commit`` returns, and the "+"."""
+    return commit[:12] + "+" * commit.endswith("+")
+
+
 def _row(arm: str, net: TrainedNet) -> dict[str, Any]:
     row = {"arm": arm, "seed": net.config.seed, "config_sha256": digest_of(net.config), "diverged": net.has_diverged}
     if net.has_diverged:

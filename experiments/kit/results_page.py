@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alexnet_jax.files import replace_file
 from experiments.kit.experiment import Experiment
-from experiments.kit.record import ROOT, Record, describe
+from experiments.kit.record import ROOT, Record, describe, short_commit
 from experiments.kit.settings import Scale
 from experiments.kit.verdict import Rule
 
@@ -92,7 +92,8 @@ def _section(experiment: Experiment, record: Record) -> str:
         lines.append(experiment.discussion)
     lines.append(
         f"*Measured here* with `{record.command}`, {record.seeds} seeds, on {describe(record.machine)}, "
-        f"commit `{record.commit[:12]}`. The record is [records/{record.name}.json](records/{record.name}.json)."
+        f"commit `{short_commit(record.commit)}`. "
+        f"The record is [records/{record.name}.json](records/{record.name}.json)."
     )
     return "\n\n".join(lines)
 

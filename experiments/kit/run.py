@@ -1,4 +1,4 @@
-"""Runs an experiment: trains its nets, measures, and writes the record, the plot and the results page."""
+"""Runs an experiment: trains its nets, measures, and writes the record and the plot."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alexnet_jax.files import replace_file
-from experiments.kit.record import ROOT, describe
+from experiments.kit.record import ROOT, describe, short_commit
 from experiments.leaderboard.entries import ENTRIES, MINUTES
 from experiments.leaderboard.record import EntryRecord
 
@@ -81,6 +81,6 @@ def _row(record: EntryRecord) -> str:
         f"{record.parameters:,}",
         f"{record.macs:,}",
         describe(record.machine),
-        f"`{record.commit[:12]}`",
+        f"`{short_commit(record.commit)}`",
     )
     return f"| {' | '.join(cells)} |"
