@@ -18,7 +18,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--variant": ("NAME", "another net for the run"),
         "--model.classes": ("N", "outputs of the net, if more than the data set has classes"),
         "--config": ("FILE", "JSON with the fields to change, or the config.json of a run"),
-        "--init": ("PATH", "weights to start from: a file, a run directory or a name"),
+        "--init": ("PATH", "weights to start from: a file, a run or a name"),
         "--workdir": ("DIR", "the run directory; an existing run resumes"),
     },
     "data": {
@@ -38,7 +38,7 @@ _OPTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "--seeds": ("N", "train this many nets"),
     },
     "running": {
-        "--devices": ("N", "the number of devices; two hold a tower each, if the net has two"),
+        "--devices": ("N", "the number of devices; by default, one for each tower"),
         "--layout": ("NAME", "auto, single, towers, data, mesh or hybrid"),
         "--log": ("NAME", "also log the metrics with tensorboard, wandb or trackio"),
         "--profile": ("DIR", "write a profiler trace of a few steps to DIR"),
