@@ -36,7 +36,7 @@ EXPERIMENT = Experiment(
     arms=arms,
     rule=Rule(more="no dropout", less="dropout 0.5", counts=0.02),
     scale_note=CPU_NOTE,
-    figure="top-1 error on test images less that on training images",
+    figure="top-1 error on test images minus that on training images",
     measure=gaps,
 )
 

@@ -43,7 +43,7 @@ def _precision(queries: np.ndarray, stored: np.ndarray, labels: np.ndarray, clas
 
 EXPERIMENT = Experiment(
     name="retrieval",
-    claim="The nearest training images by the last hidden features show the same kind of thing, unlike those by pixels",
+    claim="The nearest training images by the last hidden features show the same kind of object; by pixels they do not",
     source="paper, section 6.1 and Figure 4",
     printed="a picture",
     authors_log="none",

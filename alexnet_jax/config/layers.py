@@ -44,7 +44,7 @@ class ConvConfig:
     padding: int = 0
     """Zero padding on each side of the image, in pixels."""
     rounding: Rounding = "down"
-    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
+    """up: keep a last window that extends past the bottom and right edges. down: drop it."""
     groups: int = 1
     """1: each tower reads the channels of all towers. The number of towers: each tower reads its own channels."""
     then: tuple[Operation, ...] = ("relu",)
@@ -179,7 +179,7 @@ class MaxPool:
     stride: int = 2
     """Pixels between neighbouring windows."""
     rounding: Rounding = "down"
-    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
+    """up: keep a last window that extends past the bottom and right edges. down: drop it."""
 
     def __post_init__(self) -> None:
         check_types(self, self.section)
@@ -197,7 +197,7 @@ class AveragePool:
     stride: int = 2
     """Pixels between neighbouring windows."""
     rounding: Rounding = "up"
-    """Whether a last window that extends past the bottom and right edges counts (up) or not (down)."""
+    """up: keep a last window that extends past the bottom and right edges. down: drop it."""
 
     def __post_init__(self) -> None:
         check_types(self, self.section)

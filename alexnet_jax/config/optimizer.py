@@ -56,7 +56,7 @@ class OptimizerConfig:
 
     ema_decay: float | None = None
     """Decay of an exponential moving average of all weights, such as 0.9999. Evaluation, prediction and export then use
-    the average. None keeps none."""
+    the average. None: no average."""
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)

@@ -180,7 +180,7 @@ class TrainConfig:
     checkpoint_every: int = 1000
     """Steps between checkpoints. Each evaluation also saves one. The two latest and the best are kept."""
     keep_every: int | None = None
-    """Epochs between checkpoints that are also kept. None keeps no others."""
+    """Also keep a checkpoint every so many epochs. None: only the latest two and the best."""
     on_nan: Literal["stop", "skip"] = "stop"
     """What to do when a loss or a gradient is infinite or not a number. stop: end the run. skip: pass over the batch
     and count it. A whole epoch of such batches ends the run."""

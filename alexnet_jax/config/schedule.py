@@ -47,8 +47,8 @@ class ScheduleConfig:
     bias_epochs: tuple[float, ...] = ()
     """For biases steps: the epochs at which the biases' rate drops."""
     layer_rates: tuple[tuple[str, float, float], ...] = ()
-    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR. That
-    of its biases is, too, where biases follow; a FACTOR of 0 freezes the biases in any case."""
+    """Rates of single layers, as LAYER EPOCH FACTOR: from that epoch on, the layer's rate is multiplied by FACTOR. If
+    biases follow, the rate of the layer's biases is multiplied as well. A FACTOR of 0 always freezes the biases."""
 
     def __post_init__(self) -> None:
         make_lists_tuples(self)
