@@ -162,18 +162,17 @@ def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | Non
 
 def _warn_of_changes(parsed: EvaluateArguments, data: DataSet) -> None:
     """Prints a line for each run whose data have changed since it started."""
-    from alexnet_jax.data.identity import describe_data_change, identify
+    from alexnet_jax.data.identity import identify
     from alexnet_jax.training.run_directory import RunDirectory
     from alexnet_jax.weights.read import local_net
 
     now = identify(data)
     for net in parsed.nets:
         try:
-            known = RunDirectory(local_net(net, parsed.checkpoint)).read_data()
+            change = RunDirectory(local_net(net, parsed.checkpoint)).data_change(now)
         except AlexNetError as error:
             print(f"alexnet: warning: {error}", file=sys.stderr)
             continue
-        change = None if known is None else describe_data_change(known, now)
         if change is not None:
             print(
                 f"alexnet: warning: {data.where}: the data changed since the run in {shown(net)} started: {change}; "

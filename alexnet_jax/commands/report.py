@@ -70,7 +70,7 @@ def _page(parsed: ReportArguments) -> Page:
     from alexnet_jax.commands.trained import load_net, naming
     from alexnet_jax.console.progress import CountDisplay
     from alexnet_jax.data.dataset import open_dataset
-    from alexnet_jax.data.identity import describe_data_change, identify
+    from alexnet_jax.data.identity import identify
     from alexnet_jax.report.contents import make_page
     from alexnet_jax.training.layouts import choose_layout
     from alexnet_jax.training.run_directory import RunDirectory
@@ -79,8 +79,7 @@ def _page(parsed: ReportArguments) -> Page:
     weights = load_net(parsed.run, parsed.checkpoint, None, devices=parsed.devices)
     data = open_dataset(weights.config.data, weights.config.model.channels)
     run = RunDirectory(local_net(parsed.run, parsed.checkpoint))
-    known = run.read_data()
-    change = None if known is None else describe_data_change(known, identify(data))
+    change = run.data_change(identify(data))
     if change is not None:
         raise UsageError(
             f"{data.where}: the data changed since the run in {shown(parsed.run)} started: {change}; restore them, "

@@ -61,11 +61,11 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
     results = {} if options.overwrite else read_results(file)
     for number, run in enumerate(runs, start=1):
         name = f"run {number} of {len(runs)}: {run}"
-        known = results.pop(run.name, None)
+        known = results.get(run.name)
         if known is not None and train_the_same_net(known.arguments, run.arguments):
             say(console, f"{name} ({known.status} before)")
-            results[run.name] = known
             continue
+        results.pop(run.name, None)
         say(console, name)
         workdir = root / run.name
         try:

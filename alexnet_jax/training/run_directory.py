@@ -180,6 +180,15 @@ class RunDirectory:
         if data is not None:
             replace_file(self.data, data.to_json() + "\n")
 
+    def data_change(self, data: Identity) -> str | None:
+        """How ``data`` differs from the data of the run, in one line. None if it does not, or if they are not known.
+
+        Raises:
+            AlexNetError: the identity of the data of the run cannot be read.
+        """
+        known = self.read_data()
+        return None if known is None else describe_data_change(known, data)
+
     def read_data(self) -> Identity | None:
         """The identity of the data of the run; None if it is not known, as for runs of earlier versions.
 
