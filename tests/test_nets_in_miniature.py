@@ -38,7 +38,7 @@ def run(name: str, workdir: RunDirectory, epochs: int, devices: int):
         epochs=epochs,
         log_every=1,
     )
-    return train(config, workdir, Console(quiet=True), devices)
+    return train(config, workdir, Console(quiet=True), devices=devices)
 
 
 @pytest.mark.slow
