@@ -32,15 +32,12 @@ def arms(scale: Scale) -> Arms:
 def _one_tower(model: ModelConfig) -> ModelConfig:
     """Half of the kernels of each convolution but the last. Layers that read both towers have half of the inputs."""
     *middle, last = model.convs
-    halves = [
-        replace(
-            conv,
-            features=conv.features // 2,
-            groups=1,
-            kernel_stddev=conv.kernel_stddev * (math.sqrt(2) if conv.groups == 1 and number > 0 else 1),
-        )
-        for number, conv in enumerate(middle)
-    ]
+    halves = []
+    for number, conv in enumerate(middle):
+        half = replace(conv, features=conv.features // 2, groups=1)
+        if conv.groups == 1 and number > 0 and conv.kernel_stddev is not None:
+            half = replace(half, kernel_stddev=conv.kernel_stddev * math.sqrt(2))
+        halves.append(half)
     return replace(model, convs=(*halves, replace(last, groups=1)), towers=1)
 
 

@@ -30,8 +30,8 @@ def measure(trained: Trained) -> Figures:
         weights = net.load()
         layer = last_hidden_layer(weights.params, weights.config.model)
         (queries, labels), (stored, classes) = net.images("test", _QUERIES), net.images("train", _STORED)
-        features = [features_of(weights, images, (layer,))[layer] for images in (queries, stored)]
-        by_features.append(_precision(*features, labels, classes))
+        of_queries, of_stored = (features_of(weights, images, (layer,))[layer] for images in (queries, stored))
+        by_features.append(_precision(of_queries, of_stored, labels, classes))
         by_pixels.append(_precision(queries, stored, labels, classes))
     return {"last hidden features": by_features, "pixels": by_pixels}
 

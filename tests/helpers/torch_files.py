@@ -34,10 +34,10 @@ class TorchPickler(pickle._Pickler):
 
     def save(self, value, save_persistent_id=True):
         if not isinstance(value, Global):
-            return super().save(value, save_persistent_id)
+            return super().save(value, save_persistent_id)  # type: ignore[misc]  # typeshed does not have it
         self.write(pickle.GLOBAL + f"{value.module}\n{value.name}\n".encode())
         if value.arguments:
-            super().save(value.arguments)
+            super().save(value.arguments)  # type: ignore[misc]
             self.write(pickle.REDUCE)
         return None
 

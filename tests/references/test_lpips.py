@@ -17,9 +17,11 @@ pytestmark = pytest.mark.optimized
 SIZES = ["32x32", "65x97"]
 LARGE = ["64x64", "224x224", "301x211", "512x512"]
 MAPS = [*SIZES, "301x211"]
-CASES = [(size, heads) for size in SIZES for heads in ("v0.1", None)]
-CASES += [pytest.param(size, "v0.1", marks=pytest.mark.slow) for size in LARGE]
-CASES += [pytest.param("64x64", None, marks=pytest.mark.slow)]
+CASES = [
+    *[pytest.param(size, heads) for size in SIZES for heads in ("v0.1", None)],
+    *[pytest.param(size, "v0.1", marks=pytest.mark.slow) for size in LARGE],
+    pytest.param("64x64", None, marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")

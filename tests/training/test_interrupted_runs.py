@@ -294,9 +294,13 @@ def test_at_most_two_steps_are_in_flight(train, monkeypatch):
         dispatched.append(metrics)
         return state, metrics
 
+    def wait_for(values):
+        waited_for.append(values)
+        return wait(values)
+
     train_steps, wait = Layout.train_steps, jax.block_until_ready
     monkeypatch.setattr(Layout, "train_steps", step)
-    monkeypatch.setattr(jax, "block_until_ready", lambda values: waited_for.append(values) or wait(values))
+    monkeypatch.setattr(jax, "block_until_ready", wait_for)
     assert train().returncode == 0
     assert [id(metrics) for metrics in waited_for] == [id(metrics) for metrics in dispatched[:-2]]
 

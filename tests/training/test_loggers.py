@@ -23,7 +23,7 @@ FAST += ["--data.image_size", 12]
 
 def scalars(directory):
     """The values in TensorBoard's files, in order: the session's first purged step, or the step, name and value."""
-    found = []
+    found: list[tuple] = []
     for file in sorted(directory.iterdir()):
         content, start = file.read_bytes(), 0
         while start < len(content):

@@ -86,7 +86,7 @@ def assert_path(found, formula, rtol=2e-5):
 def test_the_paper_rule_matches_its_formula_over_two_drops_of_the_rate(bias_decay):
     path = run(OptimizerConfig(momentum=0.9, weight_decay=0.05, bias_decay=bias_decay))
     decays = {"kernel": 0.05, "bias": bias_decay}
-    assert_path(path, lambda *array, name: formulas.paper_sgd(*array, 0.9, decays[name]))
+    assert_path(path, lambda w, gradients, rates, name: formulas.paper_sgd(w, gradients, rates, 0.9, decays[name]))
 
 
 def test_layers_can_have_their_own_weight_decay():
@@ -124,7 +124,7 @@ def test_the_optax_sgd_rule_matches_optax_sgd():
 
 def test_nesterov_momentum_matches_its_formula_in_both_rules():
     inside = run(OptimizerConfig(weight_decay=0.0, nesterov=True))
-    assert_path(inside, lambda *array, name: formulas.nesterov_sgd(*array, 0.9))
+    assert_path(inside, lambda w, gradients, rates, name: formulas.nesterov_sgd(w, gradients, rates, 0.9))
     outside = run(OptimizerConfig(rule="optax_sgd", weight_decay=0.0, nesterov=True))
     same = [
         np.allclose(a["fc1"]["kernel"], b["fc1"]["kernel"], rtol=1e-5) for a, b in zip(inside, outside, strict=True)
@@ -138,7 +138,7 @@ def test_lars_matches_its_formula_with_norms_of_whole_arrays(devices, bias_decay
     """The kernel of fc2 begins at zero, and the gradient of its bias is zero: their factors are 1."""
     path = run(OptimizerConfig(rule="lars", weight_decay=0.05, bias_decay=bias_decay, lars_trust=0.02), devices)
     decays = {"kernel": 0.05, "bias": bias_decay}
-    assert_path(path, lambda *array, name: formulas.lars_sgd(*array, 0.9, decays[name], 0.02))
+    assert_path(path, lambda w, gradients, rates, name: formulas.lars_sgd(w, gradients, rates, 0.9, decays[name], 0.02))
 
 
 @pytest.mark.parametrize("devices", [1, 2])

@@ -60,8 +60,8 @@ def test_two_towers_have_the_loss_gradients_and_logits_of_the_grouped_net(name, 
     assert_close(second[1], first[1], 1e-6)
     # after one step the velocities are the gradients times the rate, and the decay of the same weights
     assert_close(two.collect(second[0]).opt_state, first[0].opt_state, 1e-6)
-    scores = [layout.predict_step(layout.place(state), batch["image"], "center") for layout in (two, one)]
-    assert_close(*scores, 1e-6)
+    halves, whole = (layout.predict_step(layout.place(state), batch["image"], "center") for layout in (two, one))
+    assert_close(halves, whole, 1e-6)
 
 
 def test_two_towers_stay_close_to_the_grouped_net_over_five_steps(batch):
@@ -95,9 +95,9 @@ def test_an_odd_number_of_classes_trains_on_two_devices_as_on_one(classes, batch
     assert collected.params["fc4"]["kernel"].shape == (16, classes)
     for found in (collected, one.collect(moved)):
         assert_close((found.params, found.opt_state), (grouped.params, grouped.opt_state), 1e-4)
-    errors = [layout.eval_step(state, batch, "center") for layout, state in ((two, towers), (one, grouped))]
-    assert_close(*errors, 1e-5)
-    assert (float(errors[0]["top5_error"]) > 0) == (classes > 5)
+    halves, whole = two.eval_step(towers, batch, "center"), one.eval_step(grouped, batch, "center")
+    assert_close(halves, whole, 1e-5)
+    assert (float(halves["top5_error"]) > 0) == (classes > 5)
     scores = two.predict_step(towers, batch["image"], "center")
     assert scores.shape == (8, classes)
     np.testing.assert_allclose(np.exp(scores).sum(-1), 1.0, rtol=1e-5)
