@@ -13,7 +13,7 @@ from alexnet_jax import __version__
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 from alexnet_jax.jax_errors import explain
 from alexnet_jax.output import standard_streams
-from alexnet_jax.runtime import tune_cpu, use_compile_cache
+from alexnet_jax.runtime import keep_freed_memory, use_compile_cache
 from alexnet_jax.signals import exit_on_interrupt, ignore_stop_signals
 
 COMMANDS = {
@@ -76,7 +76,7 @@ def _run(arguments: list[str]) -> int:
         if parsed.command not in COMMANDS:
             raise unknown_name("command", parsed.command, COMMANDS)
         _refuse_empty_words(parsed.command, parsed.rest)
-        tune_cpu()
+        keep_freed_memory()
         use_compile_cache()
         command = importlib.import_module(f"alexnet_jax.commands.{parsed.command}")
     return command.main(parsed.rest)

@@ -67,23 +67,52 @@ def test_untuned_restores_the_environment(xla_flags, flags):
 
 ALLOCATE = """
 import resource, sys
+from concurrent.futures import ThreadPoolExecutor
 from alexnet_jax import runtime
 if sys.argv[1] == "tuned":
-    runtime.tune_cpu()
-for _ in range(10):
-    b"x" * (64 << 20)
+    runtime.keep_freed_memory()
+def allocate():
+    for _ in range(10):
+        first, second = b"x" * (50 << 20), b"y" * (50 << 20)  # two heaps of a thread
+allocate() if sys.argv[2] == "main thread" else ThreadPoolExecutor(1).submit(allocate).result()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.confstr("CS_GNU_LIBC_VERSION") is None, reason="needs glibc")
-def test_tune_cpu_keeps_freed_memory():
+@pytest.mark.parametrize("thread", ["main thread", "another thread"])
+def test_freed_memory_is_kept_in_every_thread(thread):
     def page_faults(mode):
-        command = [sys.executable, "-c", ALLOCATE, mode]
+        command = [sys.executable, "-c", ALLOCATE, mode, thread]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    allocated = 10 * (64 << 20)
-    assert page_faults("plain") - page_faults("tuned") > 0.5 * allocated / os.sysconf("SC_PAGE_SIZE")
+    allocated = 20 * (50 << 20)
+    assert page_faults("plain") - page_faults("tuned") > 0.7 * allocated / os.sysconf("SC_PAGE_SIZE")
+
+
+COMPUTE = """
+import sys, time
+from alexnet_jax import runtime
+if sys.argv[1] == "tuned":
+    runtime.tune_cpu()
+import jax, jax.numpy as jnp
+matrix = jnp.ones((2000, 2000))
+product = jax.jit(lambda matrix: matrix @ matrix @ matrix @ matrix)
+product(matrix).block_until_ready()
+start = time.perf_counter()
+result = product(matrix)
+called = time.perf_counter() - start
+result.block_until_ready()
+print(called / (time.perf_counter() - start))
+"""
+
+
+def test_a_tuned_cpu_computes_in_the_calling_thread():
+    def fraction_in_call(mode):
+        command = [sys.executable, "-c", COMPUTE, mode]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert fraction_in_call("tuned") > 0.8 > 0.2 > fraction_in_call("plain")
 
 
 @pytest.mark.parametrize(("devices", "threads"), [(1, None), (2, "8"), (8, "16")])

@@ -73,9 +73,10 @@ def main(arguments: list[str]) -> int:
     parsed = parse(BenchArguments, arguments, "bench")
     model = variant(parsed.variant)
     _check(parsed)
-    if parsed.devices > 1:
-        from alexnet_jax.runtime import use_virtual_devices
+    from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 
+    tune_cpu()
+    if parsed.devices > 1:
         use_virtual_devices()
     from alexnet_jax.bench.net import bench_config
     from alexnet_jax.bench.peers import check_peer

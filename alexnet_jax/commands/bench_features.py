@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
     model = variant(parsed.variant)
     from alexnet_jax.bench.machine import describe_machine
     from alexnet_jax.bench.readout import bench_readout
+    from alexnet_jax.runtime import tune_cpu
 
+    tune_cpu()
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as directory:
         report = bench_readout(model, parsed.layers, parsed.images, parsed.rounds, parsed.torch_python, Path(directory))
     machine = describe_machine()

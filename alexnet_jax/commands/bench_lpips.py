@@ -42,7 +42,9 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.bench.lpips import bench_lpips
     from alexnet_jax.bench.peers import check_peer
     from alexnet_jax.commands.bench import progress
+    from alexnet_jax.runtime import tune_cpu
 
+    tune_cpu()
     for name in parsed.against:
         check_peer(name, "float32")
     with progress() as doing:

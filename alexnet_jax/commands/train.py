@@ -150,9 +150,10 @@ def _team(parsed: TrainArguments | argparse.Namespace) -> contextlib.AbstractCon
 
 
 def _train(parsed: TrainArguments, start: StartingRun, team: Team, is_swept: bool) -> int:
-    from alexnet_jax.runtime import use_virtual_devices
+    from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 
     towers = parsed.recipe.model.towers
+    tune_cpu()
     use_virtual_devices(virtual_devices(parsed.layout, parsed.devices, parsed.data_parallel, team.count, towers))
     from alexnet_jax.training import loop
     from alexnet_jax.training.layouts.stored_plan import read_plan

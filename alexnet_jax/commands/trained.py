@@ -11,7 +11,7 @@ from pathlib import Path
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.source import Source
 from alexnet_jax.errors import NotFiniteError, UsageError
-from alexnet_jax.runtime import use_virtual_devices
+from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 from alexnet_jax.stores.store import shown
 from alexnet_jax.training.layouts import Layout, choose_layout
 from alexnet_jax.training.run_directory import Which
@@ -89,6 +89,7 @@ def load_net(
 
     A CPU becomes ``devices`` devices, by default one: a net without training runs faster on one.
     """
+    tune_cpu()
     use_virtual_devices(devices or 1)
     return read_weights(net, variant, mean, checkpoint, lambda line: print(line, file=sys.stderr))
 
