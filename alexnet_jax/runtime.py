@@ -34,11 +34,11 @@ _HEAP_BYTES = 2**26
 
 
 def tune_cpu() -> None:
-    """Makes JAX faster on a CPU. Call it before JAX's backend starts. Other devices are not affected.
+    """Makes JAX faster on a CPU. Call it before JAX's backend starts. Other devices are not affected. Imports JAX.
 
     Adds ``xla_flag()`` to the environment variable ``XLA_FLAGS``, unless the flag is already set, and calls
-    ``keep_freed_memory``. Programs of one CPU device then run in the thread that calls them, as with
-    ``jax.config.update("jax_cpu_enable_async_dispatch", False)``: other threads return allocations of more than 64 MB
+    ``keep_freed_memory``. Sets ``jax_cpu_enable_async_dispatch`` to False, so that programs of one CPU device run in
+    the thread that calls them. That should be the main thread: other threads return allocations of more than 64 MB
     when they free them, and the kernel has to clear new pages for the next step.
     """
     import jax
@@ -65,7 +65,7 @@ def untuned(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc keep freed memory. Without glibc it does nothing.
+    """Makes glibc keep freed memory, up to 64 MB per allocation in other threads. Without glibc it does nothing.
 
     XLA allocates the temporary arrays of each step anew, and the kernel would have to clear new pages for them. The
     threads keep their own arenas: one arena for all makes the steps of small nets take 1.2 to 1.4 times as long,

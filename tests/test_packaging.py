@@ -85,12 +85,13 @@ def new_environment(directory: Path, python: str = sys.executable) -> Path:
 
 
 @pytest.mark.slow
-def test_wheel_contains_every_file_of_the_package(wheel):
+def test_wheel_contains_every_file_of_the_package_and_no_other_package(wheel):
     listed = subprocess.run(["git", "ls-files", "alexnet_jax"], cwd=CLONE, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(wheel) as archive:
         for name in listed.stdout.splitlines():
             assert archive.read(name) == (CLONE / name).read_bytes(), name
         shipped = [name for name in archive.namelist() if name.startswith("alexnet_jax/weights/shipped/")]
+        assert {name.partition("/")[0].partition("-")[0] for name in archive.namelist()} == {"alexnet_jax"}
     assert {Path(name).name for name in shipped} >= {"torchvision_features.safetensors", "lpips_v0.1.safetensors"}
 
 

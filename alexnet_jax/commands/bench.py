@@ -15,6 +15,7 @@ from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import Dtype
 from alexnet_jax.config.checks import check
 from alexnet_jax.console.progress import say
+from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 from alexnet_jax.variants import variant
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -73,8 +74,6 @@ def main(arguments: list[str]) -> int:
     parsed = parse(BenchArguments, arguments, "bench")
     model = variant(parsed.variant)
     _check(parsed)
-    from alexnet_jax.runtime import tune_cpu, use_virtual_devices
-
     tune_cpu()
     if parsed.devices > 1:
         use_virtual_devices()

@@ -13,6 +13,7 @@ from rich.console import Console
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
+from alexnet_jax.runtime import tune_cpu
 from alexnet_jax.variants import variant
 
 
@@ -54,7 +55,6 @@ def main(arguments: list[str]) -> int:
     model = variant(parsed.variant)
     from alexnet_jax.bench.machine import describe_machine
     from alexnet_jax.bench.readout import bench_readout
-    from alexnet_jax.runtime import tune_cpu
 
     tune_cpu()
     with tempfile.TemporaryDirectory(prefix="alexnet-bench-") as directory:

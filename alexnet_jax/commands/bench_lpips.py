@@ -10,6 +10,7 @@ from rich.console import Console
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
+from alexnet_jax.runtime import tune_cpu
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ def main(arguments: list[str]) -> int:
     from alexnet_jax.bench.lpips import bench_lpips
     from alexnet_jax.bench.peers import check_peer
     from alexnet_jax.commands.bench import progress
-    from alexnet_jax.runtime import tune_cpu
 
     tune_cpu()
     for name in parsed.against:

@@ -61,7 +61,7 @@ def published_statistics(channels: int) -> Statistics:
         mean, covariance = luma @ mean, luma @ covariance @ luma.T
     elif channels != 3:
         raise UsageError(f"model.channels is {channels}: pass statistics, published ones exist for 1 or 3 channels")
-    return Statistics(jnp.asarray(mean, jnp.float32), jnp.asarray(covariance, jnp.float32))
+    return _statistics(mean, covariance)
 
 
 def torchvision_statistics(channels: int) -> Statistics:
@@ -76,13 +76,18 @@ def torchvision_statistics(channels: int) -> Statistics:
     means, stddevs = 255.0 * np.array(_TORCHVISION_MEANS), 255.0 * np.array(_TORCHVISION_STDDEVS)
     if channels == 1:
         means, stddevs = means @ np.array([_LUMA]).T, stddevs @ np.array([_LUMA]).T
-    return Statistics(jnp.asarray(means, jnp.float32), jnp.asarray(np.diag(np.square(stddevs)), jnp.float32))
+    return _statistics(means, np.diag(np.square(stddevs)))
 
 
 def caffe_statistics(mean_image: Float[np.ndarray, "size size channels"] | None) -> Statistics:
     """Caffe's mean image (RGB in 0..255) or, for None, its usual channel means; with the published covariance."""
-    mean = _CAFFE_MEANS if mean_image is None else mean_image
-    return Statistics(jnp.asarray(mean, jnp.float32), published_statistics(3).colour_covariance)
+    mean = np.array(_CAFFE_MEANS) if mean_image is None else mean_image
+    return _statistics(mean, np.asarray(published_statistics(3).colour_covariance))
+
+
+def _statistics(mean: np.ndarray, covariance: np.ndarray) -> Statistics:
+    """Of NumPy arrays, so that reading weights does not start JAX's backend."""
+    return Statistics(mean.astype(np.float32), covariance.astype(np.float32))  # type: ignore[arg-type]
 
 
 def principal_components(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -102,7 +100,8 @@ def abstract_train_state(config: TrainConfig, optimizer: optax.GradientTransform
 
     The mean is per pixel if ``config.augment.mean`` is "image", else per channel.
     """
-    state = jax.eval_shape(partial(create_train_state, config, optimizer=optimizer), jax.random.key(0))
+    # the key is made inside, so that JAX's backend does not start
+    state = jax.eval_shape(lambda: create_train_state(config, jax.random.key(0), optimizer=optimizer))
     channels, size = config.model.channels, config.data.image_size
     mean = (size, size, channels) if config.augment.mean == "image" else (channels,)
     return state.replace(statistics=state.statistics.replace(mean=jax.ShapeDtypeStruct(mean, np.float32)))

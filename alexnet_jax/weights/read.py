@@ -150,7 +150,7 @@ def local_net(net: Path, checkpoint: Which = "latest", progress: bool = True) ->
 def read_config(net: Path) -> TrainConfig:
     """The config of a trained net, as in the ``Weights`` that ``read_weights`` returns.
 
-    For a run it does not start JAX's backend, which reading the weights does.
+    Does not start JAX's backend.
 
     Args:
         net: as ``path`` for ``read_weights``.

@@ -63,8 +63,8 @@ def run_all(experiments: list[Experiment], options: Options) -> None:
     """Runs ``experiments`` one after another. Each one writes its record when it is finished."""
     from alexnet_jax import runtime
 
-    runtime.tune_cpu()
     runtime.use_compile_cache()
+    runtime.tune_cpu()
     for experiment in experiments:
         run_experiment(experiment, options)
 

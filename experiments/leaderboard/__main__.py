@@ -55,8 +55,8 @@ def _train(arguments: Arguments) -> None:
     name, tell = arguments.name, partial(say, Console())
     if name not in ENTRIES:
         raise unknown_name("entry", name, ENTRIES)
-    runtime.tune_cpu()
     runtime.use_compile_cache()
+    runtime.tune_cpu()
     entry = {name: ENTRIES[name].config}
     nets = train_nets(entry, arguments.seeds, arguments.workdir, arguments.data_dir, tell)[name]
     record = make_record(name, _command(arguments), nets)

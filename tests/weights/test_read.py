@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -180,3 +182,32 @@ def test_a_run_with_an_average_is_read_as_its_average(tmp_path):
     weights = read_weights(root)
     assert_same(weights.params, zeros(weights.params))
     assert weights.state().inference_params is weights.params
+
+
+READ_AND_START = """
+import sys
+from pathlib import Path
+from alexnet_jax import runtime
+from alexnet_jax.weights.read import read_weights
+net, variant, mean = sys.argv[1:]
+read_weights(Path(net), variant or None, Path(mean) if mean else None)
+runtime.use_virtual_devices(3)
+import jax
+print(len(jax.devices()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("net", "variant", "mean"),
+    [
+        ("torchvision_features", "", ""),
+        (f"{TORCH}.pth", "torchvision", ""),
+        (f"{CAFFE}.caffemodel", "", ""),
+        (f"{CAFFE}.caffemodel", "", MEAN),
+    ],
+)
+def test_reading_weights_does_not_start_the_backend_of_jax(net, variant, mean):
+    """``train --init FILE`` reads the net before it chooses the devices."""
+    command = [sys.executable, "-c", READ_AND_START, net, variant, mean]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "3\n"

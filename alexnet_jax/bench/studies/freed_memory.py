@@ -1,4 +1,4 @@
-"""How fast a net is with different settings of glibc's ``malloc``, and how many pages the kernel clears per run.
+"""The speed of nets with settings of glibc's ``malloc`` and JAX's dispatch, and the pages that the kernel clears.
 
     uv run python -m alexnet_jax.bench.studies.freed_memory --out alexnet_jax/bench/studies/freed_memory.md
 
@@ -28,6 +28,7 @@ from alexnet_jax.variants import variant
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc.h
 _SECONDS = 3.0
+"""The shortest measurement."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ SETTINGS: dict[str, Callable[[], None]] = {
     "tune_cpu": runtime.tune_cpu,
 }
 DESCRIPTIONS = {
-    "defaults": "glibc's defaults",
-    "one arena": "kept, in one arena for all threads",
-    "kept": "kept, in an arena for each thread: `runtime.keep_freed_memory`",
-    "tune_cpu": "the same, and programs of one device run in the thread that calls them: `runtime.tune_cpu`",
+    "defaults": "glibc's and JAX's defaults",
+    "one arena": "freed memory is kept, in one arena for all threads",
+    "kept": "it is kept in an arena for each thread, but not allocations of more than 64 MB in other threads",
+    "tune_cpu": "the same, and programs of one device run in the thread that calls them",
 }
 
 
@@ -114,8 +115,9 @@ def main(arguments: Arguments) -> None:
     measured = f"*Measured here*: {machine['processor']}, {machine['cores']} cores, jax {machine['jax']}, "
     arguments.out.write_text(
         "# Freed memory on a CPU\n\n"
-        "How long a run takes with different settings of glibc's `malloc`. `freed_memory.py` measures it.\n\n"
-        "| setting | freed memory |\n| --- | --- |\n"
+        "How long a run takes with settings of glibc's `malloc` and of JAX's dispatch. `freed_memory.py` measures it.\n"
+        "`runtime.tune_cpu` has the last setting.\n\n"
+        "| setting | what it does |\n| --- | --- |\n"
         + "".join(f"| {setting} | {text} |\n" for setting, text in DESCRIPTIONS.items())
         + f"\n{measured}{machine['date']}.\nEach of {arguments.rounds} rounds has a process for each setting. "
         f"Milliseconds, median (range):\n\n{_table(milliseconds, '{:.1f}')}"

@@ -92,13 +92,13 @@ def serve(ynn_fusion_type: str) -> None:
     """Answers requests until the standard input ends."""
     from alexnet_jax import runtime
 
-    if ynn_fusion_type == TUNED:
-        runtime.tune_cpu()
-    else:
-        if ynn_fusion_type != XLA_DEFAULT:
-            os.environ["XLA_FLAGS"] = f"--xla_cpu_experimental_ynn_fusion_type={ynn_fusion_type}"
-        runtime.keep_freed_memory()
+    if ynn_fusion_type not in (TUNED, XLA_DEFAULT):
+        os.environ["XLA_FLAGS"] = f"--xla_cpu_experimental_ynn_fusion_type={ynn_fusion_type}"
+    runtime.tune_cpu()
     import jax
+
+    if ynn_fusion_type == XLA_DEFAULT:
+        del os.environ["XLA_FLAGS"]  # before the backend starts
 
     from alexnet_jax.bench.net import OwnNet, bench_config
     from alexnet_jax.variants import variant
