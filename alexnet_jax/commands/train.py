@@ -24,6 +24,7 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.hints import command
 from alexnet_jax.hosts.address import Address
 from alexnet_jax.presets import PRESETS
+from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 from alexnet_jax.signals import exit_on_interrupt
 from alexnet_jax.stores.store import shown, url_of
 from alexnet_jax.training.loggers import LoggerName
@@ -150,8 +151,6 @@ def _team(parsed: TrainArguments | argparse.Namespace) -> contextlib.AbstractCon
 
 
 def _train(parsed: TrainArguments, start: StartingRun, team: Team, is_swept: bool) -> int:
-    from alexnet_jax.runtime import tune_cpu, use_virtual_devices
-
     towers = parsed.recipe.model.towers
     tune_cpu()
     use_virtual_devices(virtual_devices(parsed.layout, parsed.devices, parsed.data_parallel, team.count, towers))

@@ -26,7 +26,7 @@ from alexnet_jax.bench.machine import describe_machine
 from alexnet_jax.bench.net import OwnNet, bench_config
 from alexnet_jax.variants import variant
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc.h
+_M_ARENA_MAX = -8  # from glibc's malloc.h
 _SECONDS = 3.0
 """The shortest measurement."""
 
@@ -67,10 +67,8 @@ TASKS = (
 
 def one_arena() -> None:
     """All threads share the main thread's arena, which keeps freed memory."""
-    library = ctypes.CDLL(None)
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, -1)
-    library.mallopt(_M_ARENA_MAX, 1)
+    runtime.keep_freed_memory()
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 SETTINGS: dict[str, Callable[[], None]] = {
@@ -128,15 +126,13 @@ def main(arguments: Arguments) -> None:
 def _table(found: dict[tuple[Task, str], list[float]], form: str) -> str:
     lines = [f"| task | {' | '.join(SETTINGS)} |", "| --- |" + " --- |" * len(SETTINGS)]
     for task in TASKS:
-        cells = []
-        for setting in SETTINGS:
-            values = found[task, setting]
-            middle, low, high = (
-                form.format(number) for number in (statistics.median(values), min(values), max(values))
-            )
-            cells.append(f"{middle} ({low} to {high})")
+        cells = [_median_and_range(found[task, setting], form) for setting in SETTINGS]
         lines.append(f"| {task} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _median_and_range(values: list[float], form: str) -> str:
+    return f"{form.format(statistics.median(values))} ({form.format(min(values))} to {form.format(max(values))})"
 
 
 if __name__ == "__main__":

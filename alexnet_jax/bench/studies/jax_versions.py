@@ -97,8 +97,8 @@ def serve(ynn_fusion_type: str) -> None:
     runtime.tune_cpu()
     import jax
 
-    if ynn_fusion_type == XLA_DEFAULT:
-        del os.environ["XLA_FLAGS"]  # before the backend starts
+    if ynn_fusion_type == XLA_DEFAULT:  # the backend has not started
+        os.environ["XLA_FLAGS"] = runtime.untuned(os.environ).get("XLA_FLAGS", "")
 
     from alexnet_jax.bench.net import OwnNet, bench_config
     from alexnet_jax.variants import variant
