@@ -12,14 +12,14 @@ from rich.console import Console
 
 from alexnet_jax.__main__ import COMMANDS
 from alexnet_jax.commands.prepare import main as prepare
-from alexnet_jax.commands.train import _report_end, _report_stop
+from alexnet_jax.commands.train_report import report_end, report_stop
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.hints import command
 from alexnet_jax.training import loop
 from alexnet_jax.training.layouts import choose_layout
 from alexnet_jax.training.loop import Result
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.training.start import fit_to_data
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
@@ -127,8 +127,8 @@ def test_a_finished_and_a_stopped_run_lead_to_predict_and_train(photos, tmp_path
     config = tiny_config(model=tiny_model("single_tower", classes=2))
     data = dataclasses.replace(config.data, dataset=str(folder), train_examples=14)
     workdir = RunDirectory(write_run(tmp_path / "my run", dataclasses.replace(config, data=data), ("cat", "dog")))
-    _report_end(Console(), workdir, Result(7, 7, "0" * 64, None))
-    _report_stop(workdir, Result(7, 7, "0" * 64, 2))
+    report_end(Console(), workdir, Result(7, 7, "0" * 64, None))
+    report_stop(workdir, Result(7, 7, "0" * 64, 2))
     predict, more, resume = advised(capsys.readouterr().out)
     image = next((folder / "cat").iterdir())
     assert "%" in run(*[str(image) if word == "IMAGE" else word for word in predict])

@@ -1,6 +1,7 @@
 """Which modules import which."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ def test_pure_steps_import_no_heavy_package():
 import sys
 import flax.linen  # which imports rich
 before = set(sys.modules)
-import alexnet_jax.training.steps
+import alexnet_jax.training.steps.train_step
 print([name for name in {HEAVY} if name in sys.modules and (name != "rich" or name not in before)])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -70,6 +71,35 @@ def test_imports_point_one_way(part, forbidden):
         if name.split(".")[0] in forbidden
     }
     assert not found
+
+
+@pytest.mark.parametrize(
+    ("part", "allowed"),
+    [
+        ("optimizer", {"optimizer"}),
+        ("steps", {"optimizer", "steps"}),
+        ("layouts", {"optimizer", "steps", "layouts"}),
+        ("runs", {"steps", "runs"}),
+    ],
+)
+def test_imports_within_training_point_one_way(part, allowed):
+    paths = list((PACKAGE / "training" / part).glob("*.py"))
+    assert paths
+    within = {(path.name, name) for path in paths for name in imported(path) if name.startswith("training.")}
+    assert {(path, name) for path, name in within if name.split(".")[1] not in allowed} == set()
+
+
+def test_no_modules_import_each_other():
+    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in MODULES}
+    graph = {}
+    for path in MODULES:
+        if path.name == "__init__.py":  # a package's own modules may import one another through it
+            continue
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        graph[module] = {
+            found for name in imported(path) for found in (name, name.rpartition(".")[0]) if found in names
+        }
+    graphlib.TopologicalSorter(graph).prepare()  # raises an error that names a cycle
 
 
 @pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])

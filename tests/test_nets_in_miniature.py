@@ -11,7 +11,7 @@ from rich.console import Console
 from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig
 from alexnet_jax.presets import preset
 from alexnet_jax.training.loop import train
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.variants import variant
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_model

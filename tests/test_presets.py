@@ -10,7 +10,7 @@ from rich.console import Console
 
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.training.loop import train
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import picture, write_imagenet
@@ -79,3 +79,7 @@ def test_recipe_runs_in_miniature(prepared, tmp_path, name):
     assert len(done.stdout.splitlines()) == 6
     assert "class" not in done.stdout
     assert (workdir.root / "classes.txt").read_text().startswith("tench\ngoldfish\n")
+
+
+def test_presets_are_hashable():
+    assert isinstance(hash(preset("quickstart")), int)

@@ -21,8 +21,8 @@ from alexnet_jax.net.model import AlexNet
 from alexnet_jax.net.summary import summarize_model
 from alexnet_jax.presets import stored_size
 from alexnet_jax.training.layouts import Layout, choose_layout
-from alexnet_jax.training.metrics import cross_entropy
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.metrics import cross_entropy
+from alexnet_jax.training.steps.state import create_train_state
 
 WORKS = ("forward", "gradient", "train")
 """Logits of float images; loss and gradient, with dropout; a training step from uint8 images to new parameters."""

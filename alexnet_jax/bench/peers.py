@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ LOGITS_TOLERANCE: dict[Dtype, float] = {"float32": 1e-4, "bfloat16": 3e-2}
 
 _PACKAGES = {"onnxruntime": ("onnx", "onnxruntime")}
 """What a peer needs, if it is not one package of the same name."""
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception): ")
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 
 
@@ -178,11 +180,16 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            errors = self._error_file.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [
-                "no error message"
-            ]
-            raise AlexNetError(f"{PEERS[self.name]} ended early: {errors[-1][:300]}")
+            written = self._error_file.read_text(encoding="utf-8", errors="replace")
+            raise AlexNetError(f"{PEERS[self.name]} ended early: {_reason(written)[:300]}")
         return json.loads(line)
+
+
+def _reason(written: str) -> str:
+    """The line of the exception in what a program wrote to stderr, or its last line."""
+    lines = written.strip().splitlines() or ["no error message"]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    return (exceptions or lines)[-1]
 
 
 def _write_onnx(directory: Path, net: OwnNet) -> None:

@@ -27,7 +27,7 @@ from alexnet_jax.presets.imagenet import imagenet_torchvision
 from alexnet_jax.readout.compute import BATCH_SIZE
 from alexnet_jax.readout.layers import find_layers
 from alexnet_jax.readout.run import ReadOut, read_out
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.weights.channels_first import to_channels_first
 from alexnet_jax.weights.weights import Weights
 

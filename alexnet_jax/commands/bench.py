@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,11 +11,9 @@ from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_js
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import Dtype
 from alexnet_jax.config.checks import check
-from alexnet_jax.console.progress import say
+from alexnet_jax.console.activity import showing_activity
 from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 from alexnet_jax.variants import variant
-
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ def main(arguments: list[str]) -> int:
         check_peer(name, parsed.dtype, parsed.devices)
     config = bench_config(model, parsed.batch_size, parsed.dtype)
     choose_layout(config, parsed.devices)  # refuses a wrong number of devices before the work begins
-    with progress() as doing:
+    with showing_activity() as doing:
         report = run_bench(config, parsed.devices, parsed.repeats, parsed.layers, parsed.against, doing)
     if write_json(report.as_json() | {"variant": parsed.variant}, parsed.json):
         console = Console()
@@ -104,22 +99,3 @@ def _check(parsed: BenchArguments) -> None:
     for name in ("batch_size", "devices", "repeats"):
         check(getattr(parsed, name) > 0, f"--{name}", getattr(parsed, name), "use a number above 0")
     check_json_path(parsed.json)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """Shows the current task on standard error: a live line in a terminal, otherwise a line every few seconds."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status("starting") as status:
-            yield status.update
-        return
-    last = -_SECONDS_BETWEEN_LINES
-
-    def line(text: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            say(console, text)
-
-    yield line

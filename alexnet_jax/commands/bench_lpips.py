@@ -10,6 +10,7 @@ from rich.console import Console
 from alexnet_jax.commands.json_output import JsonPath, check_json_path, write_json
 from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
+from alexnet_jax.console.activity import showing_activity
 from alexnet_jax.runtime import tune_cpu
 
 
@@ -42,12 +43,11 @@ def main(arguments: list[str]) -> int:
     check_json_path(parsed.json)
     from alexnet_jax.bench.lpips import bench_lpips
     from alexnet_jax.bench.peers import check_peer
-    from alexnet_jax.commands.bench import progress
 
     tune_cpu()
     for name in parsed.against:
         check_peer(name, "float32")
-    with progress() as doing:
+    with showing_activity() as doing:
         report = bench_lpips(parsed.batch_sizes, parsed.size, parsed.repeats, parsed.against, doing)
     if write_json(report, parsed.json):
         _print(report)

@@ -22,7 +22,7 @@ from alexnet_jax.commands.prepare import PrepareArguments
 from alexnet_jax.commands.report import ReportArguments
 from alexnet_jax.commands.similarity import SimilarityArguments
 from alexnet_jax.commands.summary import SummaryArguments
-from alexnet_jax.commands.train import TrainArguments
+from alexnet_jax.commands.train_arguments import TrainArguments
 from alexnet_jax.commands.variants import VariantsArguments
 from alexnet_jax.presets import preset
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from alexnet_jax.config import DataConfig, TrainConfig, Views
 from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.stores.fetch import local
 from alexnet_jax.stores.store import shown, url_of
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 if TYPE_CHECKING:
     from alexnet_jax.commands.trained import Trained
@@ -144,7 +144,7 @@ def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | Non
     """The data of the first run, if ``--dataset`` is their new place."""
     from alexnet_jax.data.dataset import open_dataset
     from alexnet_jax.data.identity import describe_data_change, identify
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.run_directory import RunDirectory
     from alexnet_jax.weights.read import local_net
 
     if parsed.dataset is None or parsed.split not in _OWN_SPLITS:
@@ -163,7 +163,7 @@ def _moved_data(parsed: EvaluateArguments, config: TrainConfig) -> DataSet | Non
 def _warn_of_changes(parsed: EvaluateArguments, data: DataSet) -> None:
     """Prints a line for each run whose data have changed since it started."""
     from alexnet_jax.data.identity import identify
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.run_directory import RunDirectory
     from alexnet_jax.weights.read import local_net
 
     now = identify(data)

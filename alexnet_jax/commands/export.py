@@ -12,7 +12,7 @@ from alexnet_jax.commands.parsing import parse
 from alexnet_jax.errors import UsageError
 from alexnet_jax.stores.output import check_output, output
 from alexnet_jax.stores.store import shown
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 _SUFFIXES = (".onnx", ".stablehlo")
 

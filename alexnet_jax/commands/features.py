@@ -15,7 +15,7 @@ from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config.checks import check
 from alexnet_jax.stores.output import check_output, resumable_output
 from alexnet_jax.stores.store import shown
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 
 @dataclass(frozen=True)

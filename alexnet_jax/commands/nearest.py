@@ -17,7 +17,7 @@ from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
 from alexnet_jax.stores.output import output
 from alexnet_jax.stores.store import shown
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 if TYPE_CHECKING:
     from alexnet_jax.readout.nearest import Neighbours

@@ -16,7 +16,7 @@ from alexnet_jax.commands.parsing import parse
 from alexnet_jax.config import TrainConfig, Views
 from alexnet_jax.config.checks import check
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from alexnet_jax.config.checks import check
 from alexnet_jax.errors import UsageError
 from alexnet_jax.stores.output import check_output, output
 from alexnet_jax.stores.store import shown
-from alexnet_jax.training.run_directory import Which
+from alexnet_jax.training.runs.run_directory import Which
 
 if TYPE_CHECKING:
     from alexnet_jax.report.page import Page
@@ -73,7 +73,7 @@ def _page(parsed: ReportArguments) -> Page:
     from alexnet_jax.data.identity import identify
     from alexnet_jax.report.contents import make_page
     from alexnet_jax.training.layouts import choose_layout
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.run_directory import RunDirectory
     from alexnet_jax.weights.read import local_net
 
     weights = load_net(parsed.run, parsed.checkpoint, None, devices=parsed.devices)

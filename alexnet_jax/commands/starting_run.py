@@ -16,7 +16,7 @@ from alexnet_jax.hints import command
 from alexnet_jax.presets import PRESETS, preset, stored_size
 from alexnet_jax.stores.fetch import local
 from alexnet_jax.stores.store import url_of
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.variants import variant
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from alexnet_jax.commands.train_help import parse_common
+from alexnet_jax.commands.train_run import train_run
 from alexnet_jax.config.checks import check
 from alexnet_jax.console.progress import say, say_verbatim
 from alexnet_jax.errors import NotFiniteError, UsageError, first_line
@@ -53,9 +54,8 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
     """Trains the nets of the command line ``arguments``, whose common options are ``options``."""
     root = _root(options)
     runs = swept_runs(without(arguments, "workdir", "seed", "seeds"), _seeds(options))
-    from alexnet_jax.commands.train import train_run
     from alexnet_jax.sweep.results import diverged, finished, read_results, write_results
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.run_directory import RunDirectory
 
     console, file = Console(quiet=options.quiet), root / "sweep.json"
     results = {} if options.overwrite else read_results(file)
@@ -68,8 +68,9 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
         results.pop(run.name, None)
         say(console, name)
         workdir = root / run.name
+        words = [*run.arguments, "--workdir", str(workdir)]
         try:
-            status = train_run([*run.arguments, "--workdir", str(workdir)], is_swept=True)
+            status = train_run(words, parse_common(words), is_swept=True)
         except NotFiniteError as error:
             say(console, f"diverged  {first_line(error).partition(';')[0]}")
             results[run.name] = diverged(run)

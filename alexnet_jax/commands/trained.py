@@ -14,8 +14,8 @@ from alexnet_jax.errors import NotFiniteError, UsageError
 from alexnet_jax.runtime import tune_cpu, use_virtual_devices
 from alexnet_jax.stores.store import shown
 from alexnet_jax.training.layouts import Layout, choose_layout
-from alexnet_jax.training.run_directory import Which
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.runs.run_directory import Which
+from alexnet_jax.training.steps.state import TrainState
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights
 

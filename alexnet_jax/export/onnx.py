@@ -6,7 +6,7 @@ import jax
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import require_package
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.state import TrainState
 
 
 def export_onnx(config: TrainConfig, state: TrainState, class_names: tuple[str, ...] = ()) -> bytes:

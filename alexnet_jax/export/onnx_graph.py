@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 
 from alexnet_jax.config import ConvConfig, DenseConfig, Layer, ModelConfig, TrainConfig
 from alexnet_jax.config.windows import Rounding, window_count, window_padding
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.state import TrainState
 from alexnet_jax.weights.channels_first import to_channels_first
 
 _OPSET, _IR_VERSION = 13, 7

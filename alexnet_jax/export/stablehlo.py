@@ -10,8 +10,8 @@ from jax import export
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import require_package
-from alexnet_jax.training.eval_steps import logits_step
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.eval_step import logits_step
+from alexnet_jax.training.steps.state import TrainState
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """The platforms that an exported program runs on."""

@@ -28,7 +28,7 @@ from alexnet_jax.readout.reduction import (
     random_projection,
 )
 from alexnet_jax.signals import StoppedError
-from alexnet_jax.training.checkpoint import tree_digest
+from alexnet_jax.training.runs.checkpoint import tree_digest
 from alexnet_jax.weights.weights import Weights
 
 

@@ -16,7 +16,7 @@ from alexnet_jax.report.page import Bar, Page, Picture
 from alexnet_jax.report.predictions import Prediction, Predictions, predict_all
 from alexnet_jax.report.run_time import time_spent
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.variants.nearest import nearest_variant
 from alexnet_jax.weights.describe import describe_nearest, describe_preprocessing, preprocessing_of
 from alexnet_jax.weights.weights import Weights

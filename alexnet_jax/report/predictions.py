@@ -15,7 +15,7 @@ from alexnet_jax.data.source import Source
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training.evaluation import BATCH_SIZE, check_outputs
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.state import TrainState
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alexnet_jax.training.metrics_file import seconds_in_steps
+from alexnet_jax.training.runs.metrics_file import seconds_in_steps
 
 
 def time_spent(rows: list[dict[str, Any]], batch_size: int, examples: dict[str, int]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Literal
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.files import replace_file
 from alexnet_jax.sweep.settings import Setting, SweptRun
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)

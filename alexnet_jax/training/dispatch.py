@@ -12,7 +12,7 @@ import jax
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.data.pipeline import training_batches, training_indices
 from alexnet_jax.data.source import Example, Joined, Source
-from alexnet_jax.training.metrics import Metrics
+from alexnet_jax.training.steps.metrics import Metrics
 
 MOST_IN_FLIGHT = 2
 """Dispatches that the device may not have finished when the next batches are read."""

@@ -15,8 +15,8 @@ from alexnet_jax.data.pipeline import evaluation_batches
 from alexnet_jax.data.source import Example, Source
 from alexnet_jax.errors import AlexNetError, NotFiniteError
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.metrics import Metrics, summarize
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.metrics import Metrics, summarize
+from alexnet_jax.training.steps.state import TrainState
 
 BATCH_SIZE = 200
 """Images in one evaluation step. No result depends on it."""

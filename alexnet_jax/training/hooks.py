@@ -11,7 +11,7 @@ from typing import TypeVar
 import jax
 
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.state import TrainState
 
 _Batch = TypeVar("_Batch")
 

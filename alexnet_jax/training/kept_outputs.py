@@ -25,11 +25,11 @@ from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.net.summary import summarize_model
 from alexnet_jax.preprocessing.augment import VIEW_COUNTS
-from alexnet_jax.training.checkpoint import tree_digest
-from alexnet_jax.training.eval_steps import kept_views
 from alexnet_jax.training.evaluation import BATCH_SIZE
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.runs.checkpoint import tree_digest
+from alexnet_jax.training.steps.eval_step import kept_views
+from alexnet_jax.training.steps.state import TrainState
 
 _LABEL = "label"
 

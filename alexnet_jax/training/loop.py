@@ -26,8 +26,6 @@ from alexnet_jax.data.unreadable import ReplaceUnreadable, check_held_out
 from alexnet_jax.errors import NotFiniteError
 from alexnet_jax.hosts.team import Team
 from alexnet_jax.signals import StoppedError, StopRequest
-from alexnet_jax.training.checkpoint import tree_digest
-from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.dispatch import (
     InFlight,
     dispatches,
@@ -46,7 +44,10 @@ from alexnet_jax.training.layouts.placement import bytes_per_device
 from alexnet_jax.training.layouts.stored_plan import StoredPlan
 from alexnet_jax.training.loggers import LoggerName, MetricsLogger, check_logger
 from alexnet_jax.training.metrics_log import MetricsLog
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.checkpoint import tree_digest
+from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.runs.unreadable_log import UnreadableLog
 from alexnet_jax.training.start import (
     StartFromWeights,
     absolute_paths,
@@ -57,8 +58,7 @@ from alexnet_jax.training.start import (
     restore_or_create,
     run_keys,
 )
-from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.unreadable_log import UnreadableLog
+from alexnet_jax.training.steps.state import TrainState
 from alexnet_jax.training.validation import Validation
 
 

@@ -13,9 +13,9 @@ from alexnet_jax.console.progress import Display
 from alexnet_jax.training.divergence import SkippedSteps, diverged, not_finite_at_start, note_if_stuck
 from alexnet_jax.training.hooks import Pace
 from alexnet_jax.training.loggers import MetricsLogger
-from alexnet_jax.training.metrics import Metrics, shown_metrics
-from alexnet_jax.training.metrics_file import Row
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.metrics_file import Row
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.steps.metrics import Metrics, shown_metrics
 
 _AVERAGED = ("loss", "top1_error", "top5_error")
 

@@ -20,10 +20,10 @@ from alexnet_jax.data.unreadable import UnreadableImages
 from alexnet_jax.errors import UsageError
 from alexnet_jax.hosts.team import Team
 from alexnet_jax.preprocessing.statistics import torchvision_statistics
-from alexnet_jax.training.checkpoint import Checkpoints
-from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.state import TrainState, abstract_train_state, create_train_state
+from alexnet_jax.training.runs.checkpoint import Checkpoints
+from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.steps.state import TrainState, abstract_train_state, create_train_state
 
 
 def absolute_paths(config: TrainConfig) -> TrainConfig:

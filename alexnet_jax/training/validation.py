@@ -20,8 +20,8 @@ from alexnet_jax.training.evaluation import evaluate
 from alexnet_jax.training.hooks import Pace
 from alexnet_jax.training.layouts import Layout
 from alexnet_jax.training.metrics_log import MetricsLog
-from alexnet_jax.training.schedule import learning_rates, observe_error
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.optimizer.schedule import learning_rates, observe_error
+from alexnet_jax.training.steps.state import TrainState
 
 _learning_rates = jax.jit(learning_rates, static_argnames="config")
 

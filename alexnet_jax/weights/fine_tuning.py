@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.config.serialize import differences
 from alexnet_jax.errors import UsageError
-from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.steps.state import TrainState, create_train_state
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.weights import Weights
 

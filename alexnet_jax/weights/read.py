@@ -11,10 +11,10 @@ from alexnet_jax.config import ModelConfig, TrainConfig
 from alexnet_jax.errors import AlexNetError, UsageError, require_package, unknown_name
 from alexnet_jax.stores.fetch import fetch, local
 from alexnet_jax.stores.store import url_of
-from alexnet_jax.training.checkpoint import Checkpoints
-from alexnet_jax.training.checkpoint_files import checkpoint_steps
-from alexnet_jax.training.run_directory import RunDirectory, Which
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.runs.checkpoint import Checkpoints
+from alexnet_jax.training.runs.checkpoint_files import checkpoint_steps
+from alexnet_jax.training.runs.run_directory import RunDirectory, Which
+from alexnet_jax.training.steps.state import abstract_train_state
 from alexnet_jax.variants import variant as named_variant
 from alexnet_jax.weights.caffe import read_caffe_weights
 from alexnet_jax.weights.names import NAMES, SUFFIXES, find_weights
@@ -142,7 +142,7 @@ def local_net(net: Path, checkpoint: Which = "latest", progress: bool = True) ->
         return net
     if net.suffix in SUFFIXES:
         return fetch(url, progress=progress)
-    from alexnet_jax.training.stored_run import fetch_run
+    from alexnet_jax.training.runs.stored_run import fetch_run
 
     return fetch_run(url, checkpoint, progress)
 

@@ -23,7 +23,7 @@ from alexnet_jax.config.serialize import config_from_json, config_to_json
 from alexnet_jax.errors import AlexNetError, UsageError, first_line
 from alexnet_jax.files import replace_file
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.state import TrainState, abstract_train_state
+from alexnet_jax.training.steps.state import TrainState, abstract_train_state
 from alexnet_jax.weights.torchvision import state_dict, weights_from_state_dict
 from alexnet_jax.weights.weights import Weights
 

@@ -14,8 +14,8 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.net.features import layers_with_parameters
 from alexnet_jax.preprocessing.statistics import Statistics
 from alexnet_jax.presets import stored_size
-from alexnet_jax.training.schedule import Plateau
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.optimizer.schedule import Plateau
+from alexnet_jax.training.steps.state import TrainState
 from alexnet_jax.weights.channels_first import Layers, from_channels_first
 
 

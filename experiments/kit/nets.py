@@ -21,9 +21,9 @@ from alexnet_jax.signals import StoppedError
 from alexnet_jax.training import loop
 from alexnet_jax.training.evaluation import evaluate, evaluate_ensemble
 from alexnet_jax.training.layouts import Layout, choose_layout
-from alexnet_jax.training.metrics_file import Row
-from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.runs.metrics_file import Row
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.steps.state import TrainState
 from alexnet_jax.weights.read import load_run
 from alexnet_jax.weights.weights import Weights
 

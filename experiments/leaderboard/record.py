@@ -12,7 +12,7 @@ from typing import Any
 from alexnet_jax.bench.machine import describe_machine
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.net.summary import summarize_model
-from alexnet_jax.training.goodput import goodput
+from alexnet_jax.training.runs.goodput import goodput
 from experiments.kit.nets import TrainedNet, digest_of, without_place
 from experiments.kit.record import commit, pins_sha256, write_json
 

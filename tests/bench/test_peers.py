@@ -115,11 +115,16 @@ def test_a_peer_that_computes_another_net_is_refused(start_program):
                 peer.check_logits(np.array([[1.0, other]]))
 
 
-def test_a_peer_that_ends_early_is_reported_with_its_last_line(start_program):
-    with (
-        pytest.raises(AlexNetError, match="plain Flax ended early: no memory"),
-        start_program("raise SystemExit('first line\\nno memory')"),
-    ):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        pytest.param("raise SystemExit('first line\\nno memory')", "no memory$", id="the last line"),
+        pytest.param("raise ImportError('no lib\\nset DEBUG=1 for more')", "ImportError: no lib$", id="the exception"),
+        pytest.param("sys.exit(1)", "no error message$", id="nothing"),
+    ],
+)
+def test_a_peer_that_ends_early_is_reported_with_its_reason(start_program, code, reason):
+    with pytest.raises(AlexNetError, match=f"plain Flax ended early: {reason}"), start_program(code):
         pass
 
 

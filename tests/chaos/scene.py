@@ -15,7 +15,7 @@ from PIL import Image
 
 from alexnet_jax.config import DataConfig
 from alexnet_jax.data.dataset import open_dataset
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.chaos.processes import Process
 
 BATCH, EPOCHS, SEED = 4, 5, 3

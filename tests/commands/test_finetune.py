@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import alexnet_jax
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.trees import assert_same
 

@@ -23,7 +23,7 @@ from alexnet_jax.data.prepare.collection import collect_dataset
 from alexnet_jax.data.synsets import synset_names
 from alexnet_jax.data.tfds_source import PACKAGED
 from alexnet_jax.hints import command
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.weights.safetensors import write_weights
 from alexnet_jax.weights.weights import Weights
 from tests.helpers.command import alexnet

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alexnet_jax.training import checkpoint_writer
-from alexnet_jax.training.checkpoint import Checkpoints
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.runs import checkpoint_writer
+from alexnet_jax.training.runs.checkpoint import Checkpoints
+from alexnet_jax.training.steps.state import abstract_train_state
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 from tests.helpers.run_directories import write_run

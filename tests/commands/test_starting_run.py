@@ -13,7 +13,7 @@ from alexnet_jax.commands.train_help import parse_common
 from alexnet_jax.config.serialize import config_to_json
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 
 
 @pytest.fixture(autouse=True)

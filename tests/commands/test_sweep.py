@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from alexnet_jax.commands import train as train_command
+from alexnet_jax.commands import sweep as sweep_command
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.short_runs import OPTIONS, fast_runs, write_pictures
 
@@ -62,7 +62,7 @@ def test_finished_runs_are_not_trained_again(swept, place, monkeypatch):
     def fail(*_, **__):
         pytest.fail("trained")
 
-    monkeypatch.setattr(train_command, "train_run", fail)
+    monkeypatch.setattr(sweep_command, "train_run", fail)
     words = ["--optimizer.learning_rate", "0.001,1e30", "--seeds", 2, "--workdir", "swept"]
     again = alexnet("sweep", "--data.dataset", "photos", *SHORT, *words, cwd=place)
     assert again.returncode == 0

@@ -21,8 +21,8 @@ from alexnet_jax import load_run
 from alexnet_jax.config import ScheduleConfig
 from alexnet_jax.hints import command
 from alexnet_jax.presets import preset
-from alexnet_jax.training.checkpoint import tree_digest
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.checkpoint import tree_digest
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES

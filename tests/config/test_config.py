@@ -21,7 +21,7 @@ from alexnet_jax.config import (
 from alexnet_jax.config.serialize import differences
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import PRESETS, preset
-from alexnet_jax.training.schedule import Plateau, learning_rates
+from alexnet_jax.training.optimizer.schedule import Plateau, learning_rates
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.command import alexnet
 

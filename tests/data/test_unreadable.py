@@ -14,7 +14,7 @@ from alexnet_jax.data.measure_statistics import measure_statistics
 from alexnet_jax.data.pipeline import training_batches
 from alexnet_jax.data.unreadable import ReplaceUnreadable, UnreadableImages, check_held_out, recheck
 from alexnet_jax.errors import AlexNetError
-from tests.data.test_records import FEATURES, SIZE, write_tfds
+from tests.data.tfds_files import FEATURES, SIZE, write_tfds
 
 REASON = "cannot identify the format"
 

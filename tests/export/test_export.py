@@ -20,8 +20,8 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.export.onnx import export_onnx
 from alexnet_jax.export.stablehlo import export_stablehlo
 from alexnet_jax.preprocessing.statistics import Statistics, published_statistics
-from alexnet_jax.training.eval_steps import logits_step
-from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.steps.eval_step import logits_step
+from alexnet_jax.training.steps.state import TrainState, create_train_state
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.nets import tiny_model
 

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.steps.state import TrainState, create_train_state
 
 
 def write_run(

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import tests.chaos.__main__  # noqa: F401  (imports what the processes need, before they are forked)
-from alexnet_jax.training.checkpoint import Checkpoints
-from alexnet_jax.training.run_directory import RunDirectory
-from alexnet_jax.training.state import TrainState, abstract_train_state
+from alexnet_jax.training.runs.checkpoint import Checkpoints
+from alexnet_jax.training.runs.run_directory import RunDirectory
+from alexnet_jax.training.steps.state import TrainState, abstract_train_state
 from tests.hosts.job import Job
 
 ONE, TWO = "1x1", "1x2"

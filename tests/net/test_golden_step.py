@@ -16,8 +16,8 @@ import pytest
 
 from alexnet_jax.config import DataConfig, ModelConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.ops.backends import use_forms
-from alexnet_jax.training.state import create_train_state
-from alexnet_jax.training.steps import loss_fn, train_step
+from alexnet_jax.training.steps.state import create_train_state
+from alexnet_jax.training.steps.train_step import loss_fn, train_step
 from alexnet_jax.variants import VARIANTS, variant
 
 STORED = Path(__file__).with_name("golden_step.json")

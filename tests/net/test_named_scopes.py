@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from alexnet_jax.training.state import create_train_state
-from alexnet_jax.training.steps import train_step
+from alexnet_jax.training.steps.state import create_train_state
+from alexnet_jax.training.steps.train_step import train_step
 from tests.helpers.nets import tiny_config
 
 

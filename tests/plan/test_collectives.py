@@ -13,7 +13,7 @@ import jax
 import pytest
 
 from alexnet_jax.plan.program import Collective, size_of
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from tests.helpers.nets import tiny_config
 from tests.plan.eight_devices import BATCH_SIZE
 

@@ -9,7 +9,7 @@ import pytest
 
 import alexnet_jax
 from alexnet_jax.preprocessing.statistics import published_statistics
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.weights.weights import Weights
 
 

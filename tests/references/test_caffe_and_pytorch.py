@@ -19,10 +19,10 @@ from alexnet_jax.net.model import AlexNet
 from alexnet_jax.ops.backends import use_forms
 from alexnet_jax.presets import preset
 from alexnet_jax.training.layouts import choose_layout
-from alexnet_jax.training.metrics import cross_entropy
-from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.schedule import Rates
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.optimizer.rules import make_optimizer
+from alexnet_jax.training.optimizer.schedule import Rates
+from alexnet_jax.training.steps.metrics import cross_entropy
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first, to_channels_first
 from tests.helpers.references import CAFFE, TORCH, difference, draw, reference, tiny

@@ -14,8 +14,8 @@ from alexnet_jax.config import AugmentConfig, DataConfig, TrainConfig
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.preprocessing.statistics import Statistics
 from alexnet_jax.training.layouts import choose_layout
-from alexnet_jax.training.metrics import cross_entropy
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.metrics import cross_entropy
+from alexnet_jax.training.steps.state import create_train_state
 from tests.helpers import formulas
 from tests.helpers.nets import tiny_model
 

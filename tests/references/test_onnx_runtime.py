@@ -23,7 +23,7 @@ from alexnet_jax.config import AugmentConfig, DataConfig, TrainConfig
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.preprocessing.statistics import published_statistics
 from alexnet_jax.training.layouts import TwoTowers
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first
 

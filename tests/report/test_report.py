@@ -15,7 +15,7 @@ import pytest
 
 from alexnet_jax.data.dataset import open_dataset
 from alexnet_jax.data.identity import identify
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.run_directories import write_run

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
 FAST = ["--preset", "quickstart", "--batch_size", 8, "--epochs", 2, "--log_every", 1, "--devices", 1]

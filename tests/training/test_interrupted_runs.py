@@ -13,9 +13,9 @@ import pytest
 
 from alexnet_jax.errors import AlexNetError
 from alexnet_jax.training import dispatch, held_examples
-from alexnet_jax.training.checkpoint_writer import CheckpointWriter
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.run_directory import RunDirectory, checkpoint_steps
+from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.runs.run_directory import RunDirectory, checkpoint_steps
 from tests.helpers import short_runs
 from tests.helpers.command import alexnet
 from tests.helpers.short_runs import fast_runs, write_pictures

@@ -11,7 +11,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.loggers import MetricsLogger, check_logger
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 

@@ -9,7 +9,7 @@ import pytest
 
 from alexnet_jax.training import hooks, loop
 from alexnet_jax.training.layouts import Layout
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 
 # twelve steps, evaluated after six, and a checkpoint every other step

@@ -11,7 +11,7 @@ from alexnet_jax.errors import NotFiniteError
 from alexnet_jax.training import hooks
 from alexnet_jax.training.loggers import MetricsLogger
 from alexnet_jax.training.metrics_log import MetricsLog
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.nets import tiny_config, tiny_model
 
 

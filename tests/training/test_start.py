@@ -12,8 +12,8 @@ from alexnet_jax.data.identity import Identity, SplitIdentity
 from alexnet_jax.data.source import DataSet
 from alexnet_jax.errors import UsageError
 from alexnet_jax.hosts.team import Team
-from alexnet_jax.training.checkpoint_writer import CheckpointWriter
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.training.start import (
     absolute_paths,
     check_same_run,
@@ -22,7 +22,7 @@ from alexnet_jax.training.start import (
     prepare_to_resume,
     restore_or_create,
 )
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from tests.helpers.nets import tiny_config
 from tests.helpers.run_directories import write_run
 from tests.helpers.sources import Examples

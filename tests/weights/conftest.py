@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.preprocessing.statistics import Statistics
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from alexnet_jax.weights.weights import Weights
 from tests.helpers.nets import tiny_config
 

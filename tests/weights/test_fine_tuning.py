@@ -11,7 +11,7 @@ import pytest
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.presets import preset
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from alexnet_jax.weights.fine_tuning import fine_tuning_config, start_from
 from tests.helpers.nets import tiny_config, tiny_model
 from tests.helpers.trees import assert_same

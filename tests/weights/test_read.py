@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import alexnet_jax
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from alexnet_jax.weights.read import read_config, read_weights
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES, draw, tiny

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from alexnet_jax.weights.read import read_weights
 from alexnet_jax.weights.safetensors import write_weights
 from alexnet_jax.weights.weights import Weights

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alexnet_jax.errors import AlexNetError, UsageError
-from alexnet_jax.training.state import abstract_train_state
+from alexnet_jax.training.steps.state import abstract_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import layer_shapes
 from alexnet_jax.weights.torchvision import state_dict, torchvision_names, weights_from_state_dict

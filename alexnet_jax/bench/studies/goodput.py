@@ -123,8 +123,8 @@ def _write_photos(folder: Path) -> None:
 
 def _seconds_to_first_step(options: list[str], root: Path, stops: bool = False) -> float:
     """Starts ``alexnet train``, and ends it after a step. ``stops`` lets it save a checkpoint."""
-    from alexnet_jax.training.metrics_file import seconds_in_steps
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.metrics_file import seconds_in_steps
+    from alexnet_jax.training.runs.run_directory import RunDirectory
 
     began = time.time()
     process = subprocess.Popen([sys.executable, "-m", "alexnet_jax", "train", *options], stdout=subprocess.DEVNULL)
@@ -150,13 +150,13 @@ def measure_steps(root: Path) -> dict[str, float]:
     import jax
 
     from alexnet_jax.data.dataset import open_dataset
-    from alexnet_jax.training.checkpoint import Checkpoints
-    from alexnet_jax.training.checkpoint_writer import CheckpointWriter
     from alexnet_jax.training.dispatch import dispatches
     from alexnet_jax.training.layouts import choose_layout
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.checkpoint import Checkpoints
+    from alexnet_jax.training.runs.checkpoint_writer import CheckpointWriter
+    from alexnet_jax.training.runs.run_directory import RunDirectory
     from alexnet_jax.training.start import run_keys
-    from alexnet_jax.training.state import abstract_train_state
+    from alexnet_jax.training.steps.state import abstract_train_state
 
     run = RunDirectory(root)
     config = run.read_config()
@@ -203,7 +203,7 @@ def measure_steps(root: Path) -> dict[str, float]:
 
 def check(times: Times, kill_every: float) -> None:
     """Trains the quick run, killed every ``kill_every`` seconds, and prints its goodput beside the simulation's."""
-    from alexnet_jax.training.run_directory import RunDirectory
+    from alexnet_jax.training.runs.run_directory import RunDirectory
 
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "run"

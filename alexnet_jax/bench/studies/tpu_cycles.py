@@ -34,8 +34,8 @@ from alexnet_jax.config import TrainConfig
 from alexnet_jax.errors import AlexNetError, UsageError, unknown_name
 from alexnet_jax.ops.backends import FORMS, PLAIN, use_forms
 from alexnet_jax.plan.program import Operation, Program
-from alexnet_jax.training.state import create_train_state
-from alexnet_jax.training.steps import train_step
+from alexnet_jax.training.steps.state import create_train_state
+from alexnet_jax.training.steps.train_step import train_step
 
 FIGURES = Path(__file__).parent / "tpu_cycles.json"
 PAGE = FIGURES.with_suffix(".md")

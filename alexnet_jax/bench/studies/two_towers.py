@@ -21,7 +21,7 @@ from alexnet_jax.config import DataConfig, ScheduleConfig, TrainConfig
 from alexnet_jax.runtime import use_virtual_devices
 from alexnet_jax.training.layouts import Layout, OneDevice, TwoTowers
 from alexnet_jax.training.layouts.placement import bytes_per_device
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.variants import variant
 
 BATCH = 4

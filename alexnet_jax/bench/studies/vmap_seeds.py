@@ -22,8 +22,8 @@ from alexnet_jax.bench.timing import seconds_of
 from alexnet_jax.config import TrainConfig
 from alexnet_jax.presets import preset
 from alexnet_jax.runtime import tune_cpu
-from alexnet_jax.training.state import create_train_state
-from alexnet_jax.training.steps import train_step
+from alexnet_jax.training.steps.state import create_train_state
+from alexnet_jax.training.steps.train_step import train_step
 from alexnet_jax.variants import variant
 
 

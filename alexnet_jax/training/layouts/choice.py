@@ -17,8 +17,8 @@ from alexnet_jax.training.layouts.layout import Layout
 from alexnet_jax.training.layouts.stored_plan import StoredPlan
 from alexnet_jax.training.layouts.tower_mesh import TOWERS, TowerMesh
 from alexnet_jax.training.layouts.two_towers import TwoTowers
-from alexnet_jax.training.state import abstract_train_state
-from alexnet_jax.training.steps import Loss
+from alexnet_jax.training.steps.state import abstract_train_state
+from alexnet_jax.training.steps.train_step import Loss
 
 LAYOUTS: dict[str, type[Layout]] = {
     layout.name: layout for layout in (OneDevice, TwoTowers, DataParallel, TowerMesh, Hybrid)

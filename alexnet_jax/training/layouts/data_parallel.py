@@ -18,7 +18,7 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import BATCH, IMAGES_OF_DENSE
 from alexnet_jax.training.layouts.layout import Layout
 from alexnet_jax.training.layouts.placement import map_state
-from alexnet_jax.training.state import TrainState, abstract_train_state
+from alexnet_jax.training.steps.state import TrainState, abstract_train_state
 
 DATA_AXIS = "data"
 

@@ -19,13 +19,13 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from alexnet_jax.batch import INDEX, PADDING_LABEL, Batch
 from alexnet_jax.config import TrainConfig, Views
 from alexnet_jax.ops.backends import forms_of_platform
-from alexnet_jax.training.eval_steps import eval_step, kept_outputs, predict_step
-from alexnet_jax.training.finite import all_finite
-from alexnet_jax.training.memory import check_memory
-from alexnet_jax.training.metrics import Metrics
-from alexnet_jax.training.optimizer import make_optimizer
-from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Loss, train_step, train_steps
+from alexnet_jax.training.layouts.memory import check_memory
+from alexnet_jax.training.optimizer.rules import make_optimizer
+from alexnet_jax.training.steps.eval_step import eval_step, kept_outputs, predict_step
+from alexnet_jax.training.steps.finite import all_finite
+from alexnet_jax.training.steps.metrics import Metrics
+from alexnet_jax.training.steps.state import TrainState
+from alexnet_jax.training.steps.train_step import Loss, train_step, train_steps
 
 TOWER_AXIS = "tower"
 

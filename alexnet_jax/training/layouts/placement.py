@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from alexnet_jax.config import ModelConfig
-from alexnet_jax.training.state import TrainState
+from alexnet_jax.training.steps.state import TrainState
 
 
 def map_state(state: TrainState, split: Callable[[str, Array], Any], replicate: Callable[[Array], Any]) -> TrainState:

@@ -23,10 +23,10 @@ from alexnet_jax.errors import UsageError
 from alexnet_jax.training.layouts.data_parallel import DATA_AXIS, DataParallel
 from alexnet_jax.training.layouts.layout import TOWER_AXIS
 from alexnet_jax.training.layouts.placement import cut_classes, map_layers, map_state, pad_features
-from alexnet_jax.training.metrics import Metrics
-from alexnet_jax.training.optax_rules import ELEMENTWISE
-from alexnet_jax.training.state import TrainState
-from alexnet_jax.training.steps import Loss, gradients_step, train_step, train_steps, update_step
+from alexnet_jax.training.optimizer.optax_rules import ELEMENTWISE
+from alexnet_jax.training.steps.metrics import Metrics
+from alexnet_jax.training.steps.state import TrainState
+from alexnet_jax.training.steps.train_step import Loss, gradients_step, train_step, train_steps, update_step
 
 TOWERS = 2
 

@@ -18,7 +18,7 @@ from jaxtyping import Array
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.layouts.layout import TOWER_AXIS, Layout
 from alexnet_jax.training.layouts.placement import cut_classes, map_state, pad_features
-from alexnet_jax.training.state import TrainState, abstract_train_state
+from alexnet_jax.training.steps.state import TrainState, abstract_train_state
 
 
 class TwoTowers(Layout):

@@ -18,9 +18,9 @@ import numpy as np
 
 from alexnet_jax import runtime
 from alexnet_jax.config import OptimizerConfig, TrainConfig
-from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.layouts import LAYOUTS, Layout
-from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.runs.checkpoint import tree_digest
+from alexnet_jax.training.steps.state import TrainState, create_train_state
 from tests.helpers.nets import tiny_config
 
 BATCH_SIZE = 16

@@ -10,7 +10,7 @@ import pytest
 
 from alexnet_jax.errors import UsageError
 from alexnet_jax.training.layouts import choose_layout
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from tests.helpers.nets import tiny_config
 
 CONFIG = tiny_config()

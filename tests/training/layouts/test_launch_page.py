@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from alexnet_jax.commands.parsing import parse
-from alexnet_jax.commands.train import TrainArguments
+from alexnet_jax.commands.train_arguments import TrainArguments
 from alexnet_jax.presets import preset
 
 PAGE = (Path(__file__).parents[3] / "alexnet_jax" / "training" / "layouts" / "README.md").read_text()

@@ -6,10 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from alexnet_jax.training.checkpoint import tree_digest
 from alexnet_jax.training.layouts import OneDevice, TwoTowers
 from alexnet_jax.training.layouts.placement import bytes_per_device, map_state
-from alexnet_jax.training.state import TrainState, create_train_state
+from alexnet_jax.training.runs.checkpoint import tree_digest
+from alexnet_jax.training.steps.state import TrainState, create_train_state
 from tests.helpers.nets import tiny_config
 
 CONFIG = tiny_config()

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.processes import ALEXNET
 
 

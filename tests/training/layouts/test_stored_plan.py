@@ -12,7 +12,7 @@ from alexnet_jax.errors import AlexNetError, UsageError
 from alexnet_jax.training.layouts import OneDevice, TowerMesh, TwoTowers, choose_layout, reason_of
 from alexnet_jax.training.layouts.choice import DataParallel, Hybrid
 from alexnet_jax.training.layouts.stored_plan import planned_run, read_plan
-from alexnet_jax.training.run_directory import RunDirectory
+from alexnet_jax.training.runs.run_directory import RunDirectory
 from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 

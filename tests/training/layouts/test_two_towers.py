@@ -13,7 +13,7 @@ from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.errors import UsageError
 from alexnet_jax.net.model import AlexNet
 from alexnet_jax.training.layouts import OneDevice, TwoTowers, choose_layout
-from alexnet_jax.training.state import create_train_state
+from alexnet_jax.training.steps.state import create_train_state
 from tests.helpers.nets import tiny_config
 
 KEY = jax.random.key(5)

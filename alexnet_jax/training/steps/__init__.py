@@ -1,0 +1,1 @@
+"""Pure functions of the state: a training step, an evaluation step, and what they use."""
