@@ -69,7 +69,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _has_optimized_tests(config: pytest.Config) -> bool:
-    return config.option.markexpr not in ("not slow", "slow and not optimized")
+    return config.option.markexpr not in ("not slow", "not optimized", "slow and not optimized")
 
 
 def _optimize(is_on: bool) -> None:

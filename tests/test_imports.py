@@ -38,6 +38,11 @@ def imported(path):
     return {name.removeprefix("alexnet_jax.") for name in names if name.startswith("alexnet_jax.")}
 
 
+def name_of(path):
+    """A module's name without that of this package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
@@ -90,15 +95,11 @@ def test_imports_within_training_point_one_way(part, allowed):
 
 
 def test_no_modules_import_each_other():
-    names = {".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for path in MODULES}
-    graph = {}
-    for path in MODULES:
-        if path.name == "__init__.py":  # a package's own modules may import one another through it
-            continue
-        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-        graph[module] = {
-            found for name in imported(path) for found in (name, name.rpartition(".")[0]) if found in names
-        }
+    paths = {name_of(path): path for path in MODULES}
+    graph = {
+        module: {name if name in paths else name.rpartition(".")[0] for name in imported(path)} & set(paths)
+        for module, path in paths.items()
+    }
     graphlib.TopologicalSorter(graph).prepare()  # raises an error that names a cycle
 
 

@@ -42,6 +42,24 @@ def test_pins_hold_every_dependency_and_both_jax_releases():
         assert pinned["jax"].startswith("==0.10.2") == (python == "3.11")
 
 
+def test_git_ignores_no_file_of_the_package():
+    """Hatch leaves ignored files out of the wheel, and ruff does not check them."""
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=CLONE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("root", ["alexnet_jax", "experiments"])
+def test_every_folder_with_modules_is_a_package(root):
+    folders = {path.parent for path in (CLONE / root).rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 def test_citation_has_the_version_and_the_paper():
     citation = yaml.safe_load((CLONE / "CITATION.cff").read_text())
     assert citation["version"] == PROJECT["project"]["version"]

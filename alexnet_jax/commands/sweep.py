@@ -17,6 +17,7 @@ from alexnet_jax.errors import NotFiniteError, UsageError, first_line
 from alexnet_jax.hints import command
 from alexnet_jax.stores.store import shown, url_of
 from alexnet_jax.sweep.settings import SweptRun, swept_runs, train_the_same_net, without
+from alexnet_jax.training.runs.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from alexnet_jax.sweep.results import RunResult
@@ -55,7 +56,6 @@ def sweep(arguments: list[str], options: argparse.Namespace) -> int:
     root = _root(options)
     runs = swept_runs(without(arguments, "workdir", "seed", "seeds"), _seeds(options))
     from alexnet_jax.sweep.results import diverged, finished, read_results, write_results
-    from alexnet_jax.training.runs.run_directory import RunDirectory
 
     console, file = Console(quiet=options.quiet), root / "sweep.json"
     results = {} if options.overwrite else read_results(file)

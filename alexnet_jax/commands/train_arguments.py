@@ -1,4 +1,4 @@
-"""The options of ``alexnet train``, apart from ``--help``. ``train_help.py`` has the common ones."""
+"""The options of ``alexnet train``. ``train_help.py`` has those that the short help shows."""
 
 from __future__ import annotations
 

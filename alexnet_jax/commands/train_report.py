@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def report_stop(workdir: RunDirectory, result: Result, is_swept: bool = False) -> None:
-    """Prints where a stopped run is saved, and the command that resumes it, unless it is one of several."""
+    """Prints the step at which a run was saved, and the command that resumes it unless a sweep does."""
     console = Console()
     if result.step == 0:
         say(console, "stopped before the first step: nothing was saved")
@@ -28,7 +28,7 @@ def report_stop(workdir: RunDirectory, result: Result, is_swept: bool = False) -
 
 
 def report_end(console: Console, workdir: RunDirectory, result: Result) -> None:
-    """Prints the error of a finished run on test images, and to ``console`` its files and the next commands."""
+    """Prints the error on test images, and to ``console`` the files of the run and the next commands."""
     from alexnet_jax.training.runs.goodput import goodput
     from alexnet_jax.training.steps.metrics import shown_metrics
 

@@ -1,4 +1,4 @@
-"""One run of ``alexnet train``, or of several of ``alexnet sweep``."""
+"""One run: that of ``alexnet train``, or one of those of ``alexnet sweep``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train_run(arguments: list[str], options: argparse.Namespace, is_swept: bool 
 
     Args:
         arguments: the words of ``alexnet train``.
-        options: the common options among them, of ``parse_common``.
+        options: the common options among them, as ``parse_common`` returns them.
         is_swept: whether the run is one of several, so that no next commands are printed.
 
     Returns:

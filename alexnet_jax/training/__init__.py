@@ -1,1 +1,1 @@
-"""Training: pure steps, and the loop around them."""
+"""Training: the loop. Its packages have the update rules, the steps, the layouts and the files of a run."""

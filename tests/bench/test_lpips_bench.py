@@ -12,6 +12,7 @@ from tests.helpers.command import alexnet
 FAST = ["--size", 32, "--repeats", 1, "--batch_sizes"]
 
 
+@pytest.mark.slow
 def test_every_batch_size_has_a_row_for_each_work():
     report = json.loads(alexnet("bench", "lpips", *FAST, 1, 2, "--json", "-").stdout)
     works = [f"{work}, batch {count}" for count in (1, 2) for work in ("forward", "gradient")]

@@ -19,12 +19,11 @@ from alexnet_jax.hints import command_with_packages
 from alexnet_jax.variants import variant
 from tests.bench.conftest import tiny
 from tests.helpers.nets import tiny_model
+from tests.helpers.slow import slow
 
 NETS = [
     "paper",
-    "original",
-    pytest.param("caffe_alexnet", marks=pytest.mark.slow),
-    pytest.param("torchvision", marks=pytest.mark.slow),
+    *map(slow, ("original", "caffe_alexnet", "torchvision")),
 ]
 
 
@@ -69,7 +68,7 @@ def test_pytorch_computes_the_same_logits_and_trains(task):
         assert form.net.kernels["conv1"].grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("name", ["paper", "cifar10_11pct", "layer_file_150", "alexnet_bn"])
+@pytest.mark.parametrize("name", ["paper", slow("cifar10_11pct"), slow("layer_file_150"), "alexnet_bn"])
 def test_onnx_runtime_computes_the_same_logits(name, tmp_path):
     net = OwnNet(bench_config(dataclasses.replace(tiny_model(name), image_size=70), 3), 1)
     with peers.running_peer("onnxruntime", net) as peer:

@@ -154,6 +154,7 @@ def test_the_same_command_resumes_after_ctrl_c(monkeypatch, tmp_path, photos):
     assert "images    270 train, 30 test" in done.stdout
 
 
+@pytest.mark.slow
 def test_validation_only_needs_no_training_tar(tmp_path):
     write_imagenet(tmp_path / "tars")
     (tmp_path / "tars" / TRAIN).unlink()

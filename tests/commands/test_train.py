@@ -181,6 +181,7 @@ def test_evaluate_counts_every_example(run):
             assert f"top-1 error {rows[-1]['top1_error']:.2%}" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_same_net_twice_has_the_same_errors_and_other_image_sizes_are_refused(run):
     once, twice = (alexnet("evaluate", *nets) for nets in ([run], [run, run]))
     assert "test, center, 2 nets, 10 images" in twice.stdout, twice.stderr

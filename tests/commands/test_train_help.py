@@ -34,8 +34,9 @@ def test_every_option_of_the_short_help_is_in_the_long_help():
     assert len(long) > 2 * len(short)
 
 
-def test_help_imports_no_jax():
-    code = "import sys; from alexnet_jax.__main__ import main; sys.argv = ['alexnet', 'train', '--help']\n"
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_help_imports_no_jax(command):
+    code = f"import sys; from alexnet_jax.__main__ import main; sys.argv = ['alexnet', '{command}', '--help']\n"
     code += "try: main()\nexcept SystemExit: print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.endswith("\nFalse\n"), done.stdout + done.stderr

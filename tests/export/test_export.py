@@ -24,6 +24,7 @@ from alexnet_jax.training.steps.eval_step import logits_step
 from alexnet_jax.training.steps.state import TrainState, create_train_state
 from alexnet_jax.variants import VARIANTS, variant
 from tests.helpers.nets import tiny_model
+from tests.helpers.slow import slow, slow_except
 
 
 def tiny(name) -> TrainConfig:
@@ -82,13 +83,16 @@ def check_batches(run, images, want):
         assert np.abs(found - want[:count]).max() < 1e-5 * np.abs(want).max()
 
 
+QUICK = {"paper", "original", "torchvision", "cifar10_11pct", "cifar10_18pct"}
+
+
 def onnx_runner(exported):
     onnx.checker.check_model(exported, full_check=True)
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     return lambda images: session.run(["logits"], {"images": images})[0]
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", slow_except(QUICK, VARIANTS))
 def test_onnx_gives_the_logits_of_every_variant(name):
     config, state, images, want = case(name)
     check_batches(onnx_runner(export_onnx(config, state)), images, want)
@@ -98,14 +102,14 @@ def test_onnx_gives_the_logits_of_every_variant(name):
     "name",
     [
         "paper",
-        "original",
-        "caffe_alexnet",
+        slow("original"),
+        slow("caffe_alexnet"),
         "alexnet_bn",
         "torchvision",
-        "d2l",
-        "layer_file_150",
+        slow("d2l"),
+        slow("layer_file_150"),
         "cifar10_11pct",
-        "cifar10_18pct",
+        slow("cifar10_18pct"),
     ],
 )
 def test_stablehlo_gives_the_logits_on_three_platforms(name):

@@ -19,22 +19,13 @@ from alexnet_jax.ops.backends import use_forms
 from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.training.steps.train_step import loss_fn, train_step
 from alexnet_jax.variants import VARIANTS, variant
+from tests.helpers.slow import slow_except
 
 STORED = Path(__file__).with_name("golden_step.json")
 BATCH = 4
 
 
-QUICK = {
-    "paper",
-    "original",
-    "caffe_alexnet",
-    "alexnet_bn",
-    "torchvision",
-    "cifar10_11pct",
-    "cifar10_18pct",
-    "layer_file_150",
-    "small",
-}
+QUICK = {"paper", "torchvision", "small", "cifar10_11pct"}
 
 
 def miniature(name: str) -> ModelConfig:
@@ -78,9 +69,7 @@ def one_step(name: str) -> dict[str, float]:
     return {kind: float(number) for kind, number in found.items()}
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
-)
+@pytest.mark.parametrize("name", slow_except(QUICK, VARIANTS))
 def test_one_step_gives_the_stored_numbers(name):
     assert one_step(name) == pytest.approx(json.loads(STORED.read_text())[name], rel=1e-3)
 

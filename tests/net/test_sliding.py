@@ -63,6 +63,7 @@ def test_padding_makes_the_logits_differ_from_those_of_a_crop():
     assert float(jnp.abs(place - crop).max() / jnp.abs(crop).max()) > 0.01
 
 
+@pytest.mark.slow
 def test_two_towers_give_the_map_of_one_device():
     config, sliding, params = net_and_params("caffe_alexnet", 99)
     images = pixels(131, 131)

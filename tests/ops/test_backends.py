@@ -90,6 +90,7 @@ TOLERANCES = {
 
 PLAIN_OF = {form: operation for operation, forms in FORMS.items() for form in forms.values()}
 
+FIRST_CASES = [next(iter(cases.values())) for cases in CASES.values()]
 EVERY_CASE = [
     pytest.param(form, case, id="-".join(filter(None, [form.__module__.split(".")[-1], form.__name__, name])))
     for form in PLAIN_OF
@@ -146,8 +147,19 @@ def program(form, case):
     return str(jax.make_jaxpr(partial(form, **case.options))(*arrays, *others))
 
 
-@pytest.mark.parametrize("dtype", BATCHES)
-@pytest.mark.parametrize(("form", "case"), EVERY_CASE)
+@pytest.mark.parametrize(
+    ("form", "case", "dtype"),
+    [
+        pytest.param(
+            *each.values,
+            dtype,
+            id=f"{each.id}-{dtype}",
+            marks=() if dtype == "float32" or each.values[1] in FIRST_CASES else pytest.mark.slow,
+        )
+        for each in EVERY_CASE
+        for dtype in BATCHES
+    ],
+)
 def test_form_has_the_value_and_derivatives_of_the_plain_form(form, case, dtype):
     assert program(form, case) != program(PLAIN_OF[form], case), "this case does not reach the form"
     batch = BATCHES[dtype]

@@ -58,6 +58,7 @@ def test_the_distance_grows_with_noise(params, pair):
     assert distances == sorted(distances)
 
 
+@pytest.mark.slow
 def test_vmap_and_jit_equal_a_loop(params, pair):
     a, b = (np.stack([images, images[:, ::-1], images[:, :, ::-1]]) for images in pair)
     loop = np.stack([lpips(params, *images) for images in zip(a, b, strict=True)])

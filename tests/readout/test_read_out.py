@@ -234,6 +234,7 @@ def test_components_come_from_a_sample_of_many_images(what, tmp_path, monkeypatc
         read_out(dataclasses.replace(what, reduction=Reduction(pca=20)), tmp_path / "other.h5")
 
 
+@pytest.mark.slow
 def test_the_untrained_control_is_drawn_by_its_seed(weights):
     control = untrained(weights, 5)
     drawn = alexnet_jax.create_train_state(weights.config, jax.random.key(5)).params

@@ -26,6 +26,7 @@ from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.variants import variant
 from alexnet_jax.weights.channels_first import from_channels_first, to_channels_first
 from tests.helpers.references import CAFFE, TORCH, difference, draw, reference, tiny
+from tests.helpers.slow import slow_except
 
 pytestmark = pytest.mark.optimized
 
@@ -60,7 +61,7 @@ def make_loss(config, images):
     return loss
 
 
-@pytest.mark.parametrize("name", CAFFE + TORCH)
+@pytest.mark.parametrize("name", slow_except({"caffe_alexnet", "torchvision"}, CAFFE + TORCH))
 def test_gradients_and_five_steps(name):
     # In the second step, two pixels in one window of pool1 differ by less than the rounding of Winograd convolution.
     with use_forms(convolve="plain"):
@@ -99,7 +100,8 @@ def check_layers(layers, expected, part, tolerance):
             assert difference(values, expected[f"tiny/{part}/{name}/{kind}"]) < tolerance, (name, kind)
 
 
-@pytest.mark.parametrize("name", [pytest.param("caffe_alexnet", marks=pytest.mark.slow), "caffenet"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["caffe_alexnet", "caffenet"])
 def test_two_devices_equal_one_where_normalisation_spans_towers(name):
     """Caffe normalises across the towers, so the devices exchange channels."""
     model = tiny(name)

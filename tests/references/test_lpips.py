@@ -11,6 +11,7 @@ import pytest
 
 from alexnet_jax import lpips, pretrained
 from tests.helpers.references import REFERENCES
+from tests.helpers.slow import slow
 
 pytestmark = pytest.mark.optimized
 
@@ -18,9 +19,12 @@ SIZES = ["32x32", "65x97"]
 LARGE = ["64x64", "224x224", "301x211", "512x512"]
 MAPS = [*SIZES, "301x211"]
 CASES = [
-    *[pytest.param(size, heads) for size in SIZES for heads in ("v0.1", None)],
-    *[pytest.param(size, "v0.1", marks=pytest.mark.slow) for size in LARGE],
-    pytest.param("64x64", None, marks=pytest.mark.slow),
+    ("32x32", "v0.1"),
+    slow("32x32", None),
+    slow("65x97", "v0.1"),
+    slow("65x97", None),
+    *(slow(size, "v0.1") for size in LARGE),
+    slow("64x64", None),
 ]
 
 

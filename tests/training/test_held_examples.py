@@ -21,6 +21,7 @@ from alexnet_jax.training.layouts import choose_layout
 from alexnet_jax.training.start import run_keys
 from tests.helpers.command import alexnet as run_command
 from tests.helpers.nets import tiny_config
+from tests.helpers.slow import slow
 from tests.helpers.sources import Examples
 
 SIZE = tiny_config().data.image_size
@@ -58,13 +59,13 @@ def trained(config, layout, data, held, start=0):
 @pytest.mark.parametrize(
     ("devices", "name", "steps_per_dispatch", "start"),
     [
-        (1, "single", 1, 0),
-        (1, "single", 2, 4),
+        slow(1, "single", 1, 0),
+        slow(1, "single", 2, 4),
         (2, "towers", 1, 0),
-        (2, "data", 1, 0),
-        pytest.param(2, "towers", 2, 0, marks=pytest.mark.slow),
-        pytest.param(2, "mesh", 1, 4, marks=pytest.mark.slow),
-        pytest.param(2, "hybrid", 2, 0, marks=pytest.mark.slow),
+        slow(2, "data", 1, 0),
+        slow(2, "towers", 2, 0),
+        slow(2, "mesh", 1, 4),
+        slow(2, "hybrid", 2, 0),
     ],
 )
 def test_a_run_is_that_on_streamed_batches_bit_for_bit(config, devices, name, steps_per_dispatch, start):
@@ -75,6 +76,7 @@ def test_a_run_is_that_on_streamed_batches_bit_for_bit(config, devices, name, st
     jax.tree.map(np.testing.assert_array_equal, trained(config, layout, DATA, held=True, start=start), streamed)
 
 
+@pytest.mark.slow
 def test_kept_outputs_are_held_as_well(config, tmp_path):
     convs = ("conv1", "conv2", "conv3", "conv4", "conv5")
     config = replace(

@@ -19,6 +19,7 @@ from alexnet_jax.training import kept_outputs
 from alexnet_jax.training.kept_outputs import KeptOutputs, keep_outputs
 from alexnet_jax.training.layouts import choose_layout
 from tests.helpers.nets import tiny_config
+from tests.helpers.slow import slow
 
 KEY = jax.random.key(3)
 CONVS = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -69,7 +70,7 @@ def batch_of(source, count=4):
 
 @pytest.mark.parametrize(
     ("devices", "views"),
-    [pytest.param(1, "center", marks=pytest.mark.slow), (2, "center"), (1, "center-flip"), (2, "ten-crop")],
+    [slow(1, "center"), slow(2, "center"), (1, "center-flip"), slow(2, "ten-crop")],
 )
 def test_steps_on_kept_outputs_are_those_on_images(config, data, tmp_path, devices, views):
     config = replace(config, views=views)

@@ -1,7 +1,7 @@
 """What all layouts have in common: they place a state on devices, and compile the steps for it.
 
-The parameters do not depend on the layout. ``place`` takes the canonical state of ``training.state``, and ``collect``
-returns it.
+The parameters do not depend on the layout. ``place`` takes the canonical state of ``training.steps.state``, and
+``collect`` returns it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Layout(ABC):
         name: the name of the layout.
         config: the run. Its steps are compiled for it.
         devices: the devices in use, of all processes.
-        optimizer: as in ``steps.train_step``.
-        loss: as in ``steps.train_step``.
+        optimizer: as in ``train_step``.
+        loss: as in ``train_step``.
         mesh: the same devices, with names for their axes.
         tower_axis: the mapped axis over whose devices the optimizer's arrays are split, or None.
     """
@@ -146,11 +146,11 @@ class Layout(ABC):
         return self._wait(self._compiled[name](self._held, batch[INDEX]))
 
     def train_step(self, state: TrainState, batch: Batch, key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
-        """``steps.train_step`` of a placed ``state``, which is donated: do not use it afterwards."""
+        """The function ``train_step`` of a placed ``state``, which is donated: do not use it afterwards."""
         return self._run(train_step, state, self._place(batch), key, updates=True, **self._rule)
 
     def train_steps(self, state: TrainState, batches: Sequence[Batch], key: PRNGKeyArray) -> tuple[TrainState, Metrics]:
-        """``steps.train_steps`` of a placed ``state``, which is donated. For one batch this is ``train_step``."""
+        """The function ``train_steps`` of a placed ``state``, which is donated. One batch runs ``train_step``."""
         if len(batches) == 1:
             return self.train_step(state, batches[0], key)
         return self._run(train_steps, state, self._place(_stack(batches), axis=1), key, updates=True, **self._rule)

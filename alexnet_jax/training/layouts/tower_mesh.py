@@ -99,7 +99,7 @@ class TowerMesh(DataParallel):
         optimizer: optax.GradientTransformation | None,
         loss: Loss | None,
     ) -> tuple[TrainState, Metrics]:
-        """``steps.train_step``, with the gradients computed by tower."""
+        """The function ``train_step``, with the gradients computed by tower."""
         layers = (map_layers(self.spec, state.params), jax.P(), map_layers(self.spec, state.batch_stats))
         found = self._over_towers(gradients_step, state, layers, 2, loss=loss)(state, batch, key)
         return update_step(state, *found, config=self.config, optimizer=optimizer)

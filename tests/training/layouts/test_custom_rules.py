@@ -31,6 +31,7 @@ def trained(devices, batch):
     return layout, layout.collect(state), metrics
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one(batch):
     _, want, want_metrics = trained(1, batch)
     layout, found, metrics = trained(2, batch)

@@ -33,8 +33,8 @@ def assert_close(row, rtol, **others):
 
 
 def test_layouts_with_several_replicas_train_like_one_device():
-    """LRN across the towers, dropout, random crops and a drop of the rate."""
-    found = differences("norm_across_towers", "mesh/8", "hybrid/8")
+    """LRN across the towers, dropout and random crops."""
+    found = differences("norm_across_towers", "data/4", "mesh/8", "hybrid/8", steps=2)
     for row in found.values():
         assert_close(row, 1e-5)
 

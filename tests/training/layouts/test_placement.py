@@ -11,6 +11,7 @@ from alexnet_jax.training.layouts.placement import bytes_per_device, map_state
 from alexnet_jax.training.runs.checkpoint import tree_digest
 from alexnet_jax.training.steps.state import TrainState, create_train_state
 from tests.helpers.nets import tiny_config
+from tests.helpers.slow import slow
 
 CONFIG = tiny_config()
 ONE, TWO = OneDevice(CONFIG, jax.devices()[:1]), TwoTowers(CONFIG, jax.devices()[:2])
@@ -49,7 +50,7 @@ def test_parameters_are_split_over_two_devices():
 @pytest.mark.parametrize(
     "optimizer",
     [
-        optax.adam(0.1),
+        slow(optax.adam(0.1)),
         optax.sgd(optax.linear_schedule(0.1, 0.01, 10), momentum=0.9),
         optax.inject_hyperparams(optax.adam)(learning_rate=0.1),
     ],

@@ -15,6 +15,7 @@ from alexnet_jax.net.model import AlexNet
 from alexnet_jax.training.layouts import OneDevice, TwoTowers, choose_layout
 from alexnet_jax.training.steps.state import create_train_state
 from tests.helpers.nets import tiny_config
+from tests.helpers.slow import slow
 
 KEY = jax.random.key(5)
 
@@ -48,8 +49,8 @@ def assert_close(found, want, rtol):
     "name",
     [
         "paper",
-        pytest.param("layer_file_150", marks=pytest.mark.slow),
-        pytest.param("local", marks=pytest.mark.slow),
+        slow("layer_file_150"),
+        slow("local"),
     ],
 )
 def test_two_towers_have_the_loss_gradients_and_logits_of_the_grouped_net(name, batch):
@@ -64,6 +65,7 @@ def test_two_towers_have_the_loss_gradients_and_logits_of_the_grouped_net(name, 
     assert_close(halves, whole, 1e-6)
 
 
+@pytest.mark.slow
 def test_two_towers_stay_close_to_the_grouped_net_over_five_steps(batch):
     config, one, two = layouts("original")
     state = create_train_state(config, jax.random.key(0))
@@ -75,7 +77,7 @@ def test_two_towers_stay_close_to_the_grouped_net_over_five_steps(batch):
     assert two.collect(towers).step == 5
 
 
-@pytest.mark.parametrize("classes", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 9))])
+@pytest.mark.parametrize("classes", [slow(1), 3, slow(9)])
 def test_an_odd_number_of_classes_trains_on_two_devices_as_on_one(classes, batch):
     model = tiny_config().model
     model = dataclasses.replace(model, convs=model.convs[:2], dense=model.dense[:1], classes=classes)

@@ -19,7 +19,7 @@ def as_float32(tree):
 
 
 def gradients():
-    """Six gradients of two layers. Those of fc2's bias are zero, and its initial kernel is."""
+    """Six gradients of two layers. Those of fc2's bias are zero, and so is its initial kernel."""
     rng = np.random.default_rng(0)
     return [
         {

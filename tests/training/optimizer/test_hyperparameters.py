@@ -18,6 +18,7 @@ from alexnet_jax.training.steps.metrics import cross_entropy
 from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.training.steps.train_step import loss_fn, train_step, train_steps
 from tests.helpers.nets import tiny_config
+from tests.helpers.slow import slow
 from tests.helpers.trees import assert_same
 
 _MODEL = tiny_config().model
@@ -86,12 +87,12 @@ class TestAgainstTheConfig:
     @pytest.mark.parametrize(
         ("given", "fields"),
         [
-            ({"momentum": 0.5}, {"optimizer": OptimizerConfig(momentum=0.5)}),
-            ({"weight_decay": 0.2}, {"optimizer": OptimizerConfig(weight_decay=0.2)}),
+            slow({"momentum": 0.5}, {"optimizer": OptimizerConfig(momentum=0.5)}),
+            slow({"weight_decay": 0.2}, {"optimizer": OptimizerConfig(weight_decay=0.2)}),
             ({"learning_rate": 0.03}, {"optimizer": OptimizerConfig(learning_rate=0.03)}),
-            ({"bias_learning_rate": 0.03}, {"optimizer": OptimizerConfig(bias_learning_rate=0.03)}),
-            ({"pca_colour_noise": 0.4}, {"augment": AugmentConfig(pca_colour_noise=0.4)}),
-            ({"dropout_rate": 0.2}, {"model": dataclasses.replace(MODEL, dropout=Dropout(rate=0.2))}),
+            slow({"bias_learning_rate": 0.03}, {"optimizer": OptimizerConfig(bias_learning_rate=0.03)}),
+            slow({"pca_colour_noise": 0.4}, {"augment": AugmentConfig(pca_colour_noise=0.4)}),
+            slow({"dropout_rate": 0.2}, {"model": dataclasses.replace(MODEL, dropout=Dropout(rate=0.2))}),
         ],
         ids=lambda value: next(iter(value)),
     )
@@ -101,12 +102,14 @@ class TestAgainstTheConfig:
         changed = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), found.params, trained(CONFIG, batch)[0].params)
         assert any(jax.tree.leaves(changed))
 
+    @pytest.mark.slow
     def test_the_decay_of_biases(self, batch):
         own, other = (run_of(optimizer=OptimizerConfig(bias_decay=decay)) for decay in (0.1, 0.3))
         found, _ = trained(own, batch, hyperparameters=Hyperparameters(bias_decay=0.3))
         assert_close(found, trained(other, batch)[0])
         assert bool(jnp.any(found.params["conv2"]["bias"] != trained(own, batch)[0].params["conv2"]["bias"]))
 
+    @pytest.mark.slow
     def test_label_smoothing(self, batch):
         found = trained(run_of(label_smoothing=0.1), batch, hyperparameters=Hyperparameters(label_smoothing=0.3))
         assert_close(found, trained(run_of(label_smoothing=0.3), batch))
@@ -148,8 +151,8 @@ class TestTracing:
         ("name", "rate", "size"),
         [
             ("learning_rate", 1e-5, 3e-7),
-            pytest.param("momentum", 1e-5, 0.02, marks=pytest.mark.slow),
-            pytest.param("weight_decay", 0.01, 0.02, marks=pytest.mark.slow),
+            slow("momentum", 1e-5, 0.02),
+            slow("weight_decay", 0.01, 0.02),
         ],
     )
     def test_grad_gives_the_derivative_of_a_later_loss(self, name, rate, size, batch, batches):
@@ -169,6 +172,7 @@ class TestTracing:
 
 
 class TestCustom:
+    @pytest.mark.slow
     def test_an_optimizer_of_optax_equals_the_rule_of_that_name(self, batch):
         config = run_of(
             optimizer=OptimizerConfig(rule="optax.adamw", learning_rate=0.003, weight_decay=0.1, bias_decay=0.1)
@@ -180,12 +184,13 @@ class TestCustom:
     @pytest.mark.parametrize(
         "optimizer",
         [
-            optax.adafactor(0.01),
-            optax.lamb(0.01),
-            optax.chain(optax.sgd(0.01), optax.contrib.reduce_on_plateau()),
-            optax.MultiSteps(optax.sgd(0.01), every_k_schedule=2).gradient_transformation(),
+            slow(optax.adafactor(0.01), id="adafactor"),
+            slow(optax.lamb(0.01), id="lamb"),
+            slow(optax.chain(optax.sgd(0.01), optax.contrib.reduce_on_plateau()), id="reduce_on_plateau"),
+            pytest.param(
+                optax.MultiSteps(optax.sgd(0.01), every_k_schedule=2).gradient_transformation(), id="MultiSteps"
+            ),
         ],
-        ids=["adafactor", "lamb", "reduce_on_plateau", "MultiSteps"],
     )
     def test_it_sees_whole_arrays_and_the_loss(self, optimizer, batch):
         """As a plain loop with optax does it."""
@@ -223,12 +228,14 @@ class TestCustom:
         moved = found.params["conv1"]["bias"] - state.params["conv1"]["bias"]
         np.testing.assert_allclose(moved, -0.01 * gradients["conv1"]["bias"], rtol=1e-3, atol=1e-8)
 
+    @pytest.mark.slow
     def test_the_loss_of_the_config_as_a_loss(self, batch):
         def same(logits, labels):
             return cross_entropy(logits, labels).mean()
 
         assert_close(trained(CONFIG, batch, loss=same)[0], trained(CONFIG, batch)[0])
 
+    @pytest.mark.slow
     def test_train_steps_passes_them_on(self, batches):
         optimizer = optax.sgd(0.5)
         state = initial(CONFIG, optimizer)

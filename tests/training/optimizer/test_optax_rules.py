@@ -167,6 +167,7 @@ def is_elementwise(name):
     return np.allclose(path(slice(0, 6)), halves, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_rules_for_two_devices_are_those_whose_updates_are_elementwise():
     names = set(usable())
     assert {"optax.adamw", "optax.lamb", "optax.adafactor"} <= names

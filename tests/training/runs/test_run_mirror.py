@@ -16,8 +16,8 @@ import pytest
 from alexnet_jax.errors import UsageError
 from alexnet_jax.stores.fetch import cache_place
 from alexnet_jax.stores.store import Store
-from alexnet_jax.training.runs import run_mirror
 from alexnet_jax.training.layouts import Layout
+from alexnet_jax.training.runs import run_mirror
 from alexnet_jax.training.runs.lease import this_process
 from alexnet_jax.training.runs.store_lease import StoreLease
 from alexnet_jax.weights.read import load_run

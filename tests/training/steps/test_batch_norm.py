@@ -91,6 +91,7 @@ def test_the_loss_falls_in_training_and_in_evaluation(batch):
     assert float(evaluate(state, batch, config=config)["loss"]) < 1.5
 
 
+@pytest.mark.slow
 def test_two_towers_equal_one_device_over_three_steps(batch):
     one, two = OneDevice(WHOLE, jax.devices()[:1]), TwoTowers(WHOLE, jax.devices()[:2])
     state = initial(WHOLE)

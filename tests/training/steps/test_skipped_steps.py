@@ -8,6 +8,7 @@ import pytest
 from alexnet_jax.config import OptimizerConfig
 from alexnet_jax.training.steps.state import create_train_state
 from alexnet_jax.training.steps.train_step import train_steps, update_step
+from tests.helpers.slow import slow
 from tests.training.steps.compiled import CONFIG, KEY, assert_close, at, step
 
 
@@ -24,7 +25,7 @@ def unusable(batch):
     return batch | {"label": batch["label"] + CONFIG.model.classes}
 
 
-@pytest.mark.parametrize("options", [{}, {"micro_batches": 2, "optimizer": OptimizerConfig(ema_decay=0.5)}])
+@pytest.mark.parametrize("options", [{}, slow({"micro_batches": 2, "optimizer": OptimizerConfig(ema_decay=0.5)})])
 def test_a_run_that_skips_a_batch_equals_one_that_never_saw_it(batch, options):
     config = skipping(**options)
     start = create_train_state(config, jax.random.key(0))
