@@ -65,7 +65,7 @@ CASES = {
         "of units": Case(((BATCH, 6), (6,))),
         "of places": Case(((BATCH, 3, 2, 4), (3, 2, 4))),
     },
-    cpu.dense: {"": Case(((BATCH, 7), (7, 5)))},
+    cpu.dense: {"": Case(((BATCH, 7), (7, 5))), "of one image": Case(((1, 7), (7, 5)))},
     tpu.local_response_norm: {
         "of the paper": norm(5, 12, LocalResponseNorm(), 2),
         "another exponent": norm(5, 12, LocalResponseNorm(size=3, k=1.0, alpha=0.3, beta=0.5, divide_alpha=True), 1),
@@ -334,3 +334,15 @@ def test_forms_are_chosen_under_pmap():
     for form, mark in (("cpu", 2.0), ("tpu", 3.0)):
         with use_forms(dense=form):
             np.testing.assert_array_equal(dense(pair), mark * pair)
+
+
+def test_the_gradient_of_a_dense_kernel_is_not_transposed_for_one_image():
+    """XLA would transpose it column by column, which takes four times as long as the rest of a batch of one."""
+
+    def loss(kernel, units, weights):
+        return jnp.vdot(cpu.dense(units, kernel), weights)
+
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((7, 5), (1, 7), (1, 5))]
+    program = jax.jit(jax.grad(loss)).lower(*shapes).compile().as_text()
+    assert "f32[7,5]" in program
+    assert " transpose(" not in program

@@ -105,7 +105,11 @@ def _add_bias_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -
 
 @jax.custom_jvp
 def dense(units: Array, kernel: Array) -> Array:
-    """As the plain form. The gradient of the units is computed transposed, which is faster in Eigen."""
+    """As the plain form. The gradient of the units is computed transposed, which is faster in Eigen.
+
+    The gradient of the kernel for one image is an outer product. XLA would compute its transpose and then write the
+    columns of the result.
+    """
     return layers.dense(units, kernel)
 
 
@@ -114,7 +118,11 @@ def _dense_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
     (units, kernel), (unit_tangents, kernel_tangents) = primals, tangents
     columns = lax.optimization_barrier(unit_tangents.T)  # otherwise XLA undoes the transposition
     of_units = lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
-    return dense(units, kernel), of_units + layers.dense(units, kernel_tangents)
+    if len(units) == 1:
+        of_kernel = (units.T * kernel_tangents).sum(0, keepdims=True)
+    else:
+        of_kernel = layers.dense(units, kernel_tangents)
+    return dense(units, kernel), of_units + of_kernel
 
 
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
