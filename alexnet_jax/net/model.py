@@ -140,9 +140,9 @@ class AlexNet(nn.Module):
         kernel, bias = self._parameters(layer, (inputs,))
         is_classifier = layer.operation == "classifier"
         x = self._shard(x, IMAGES_OF_DENSE, UNITS if is_classifier else None)
-        parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-        sums = [backends.run(layers.dense, part.reshape(-1, inputs), weights) for part, weights in parts]
-        outputs = self._add_bias(jnp.concatenate(sums, -1) if groups > 1 else sums[0], bias)
+        blocks = [part.reshape(-1, inputs) for part in jnp.split(x, groups, -1)]
+        units = jnp.concatenate(blocks, -1) if groups > 1 else blocks[0]
+        outputs = self._add_bias(backends.run(layers.dense, units, kernel, groups=groups), bias)
         return self._shard(outputs, *((BATCH, None) if is_classifier else (IMAGES_OF_DENSE, UNITS)))
 
     def _dense_groups(self, layer: Layer) -> int:

@@ -98,9 +98,19 @@ def convolve_locally(
     return sums.reshape(-1, rows, columns, features)
 
 
-def dense(units: Float[Array, "batch in"], kernel: Float[Array, "in out"]) -> Float[Array, "batch out"]:
-    """The matrix product of a fully connected layer, without bias."""
-    return jnp.matmul(units, kernel)
+def dense(
+    units: Float[Array, "batch in_of_all_groups"], kernel: Float[Array, "in out"], *, groups: int = 1
+) -> Float[Array, "batch out"]:
+    """The matrix product of a fully connected layer, without bias.
+
+    Args:
+        units: the inputs, those of one group after those of another.
+        kernel: the weights of all groups; group ``g`` produces the ``g``-th block of ``out / groups`` units.
+        groups: the number of groups. Each group reads its own block of the inputs.
+    """
+    pairs = zip(jnp.split(units, groups, -1), jnp.split(kernel, groups, -1), strict=True)
+    parts = [jnp.matmul(block, weights) for block, weights in pairs]
+    return jnp.concatenate(parts, -1) if groups > 1 else parts[0]
 
 
 def add_bias(sums: Float[Array, "batch *place features"], bias: Float[Array, "*place_or_none features"]) -> Array:

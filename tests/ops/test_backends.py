@@ -65,7 +65,12 @@ CASES = {
         "of units": Case(((BATCH, 6), (6,))),
         "of places": Case(((BATCH, 3, 2, 4), (3, 2, 4))),
     },
-    cpu.dense: {"": Case(((BATCH, 7), (7, 5))), "of one image": Case(((1, 7), (7, 5)))},
+    cpu.dense: {
+        "": Case(((BATCH, 7), (7, 5))),
+        "of one image": Case(((1, 7), (7, 5))),
+        "in groups": Case(((BATCH, 12), (4, 6)), {"groups": 3}),
+        "in groups, many images": Case(((9, 12), (4, 6)), {"groups": 3}),
+    },
     tpu.local_response_norm: {
         "of the paper": norm(5, 12, LocalResponseNorm(), 2),
         "another exponent": norm(5, 12, LocalResponseNorm(size=3, k=1.0, alpha=0.3, beta=0.5, divide_alpha=True), 1),

@@ -16,6 +16,7 @@ from alexnet_jax.ops.backends import winograd
 from alexnet_jax.ops.layers import Images, PooledImages
 
 _MOST_CHANNELS_IN_PAIRS = 4
+_MOST_IMAGES_IN_ONE_PRODUCT = 8
 
 
 def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) -> Array:
@@ -103,9 +104,25 @@ def _add_bias_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -
     return add_bias(sums, bias), sum_tangents + (ones @ bias_tangents.reshape(1, -1)).reshape(sums.shape)
 
 
+def dense(units: Array, kernel: Array, *, groups: int = 1) -> Array:
+    """As the plain form, with faster gradients.
+
+    For few images, the inputs of each group are multiplied by the whole kernel, because XLA would copy the columns of
+    each group. Of the products, the blocks of other groups are not used.
+    """
+    if groups == 1:
+        return _product(units, kernel)
+    blocks = jnp.split(units, groups, -1)
+    if len(units) > _MOST_IMAGES_IN_ONE_PRODUCT:
+        pairs = zip(blocks, jnp.split(kernel, groups, -1), strict=True)
+        return jnp.concatenate([_product(block, weights) for block, weights in pairs], -1)
+    products = jnp.split(_product(jnp.concatenate(blocks), kernel), groups)
+    return jnp.concatenate([jnp.split(product, groups, -1)[group] for group, product in enumerate(products)], -1)
+
+
 @jax.custom_jvp
-def dense(units: Array, kernel: Array) -> Array:
-    """As the plain form. The gradient of the units is computed transposed, which is faster in Eigen.
+def _product(units: Array, kernel: Array) -> Array:
+    """A matrix product. The gradient of the units is computed transposed, which is faster in Eigen.
 
     The gradient of the kernel for one image is an outer product. XLA would compute its transpose and then write the
     columns of the result.
@@ -113,8 +130,8 @@ def dense(units: Array, kernel: Array) -> Array:
     return layers.dense(units, kernel)
 
 
-@dense.defjvp
-def _dense_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@_product.defjvp
+def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (units, kernel), (unit_tangents, kernel_tangents) = primals, tangents
     columns = lax.optimization_barrier(unit_tangents.T)  # otherwise XLA undoes the transposition
     of_units = lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
@@ -122,7 +139,7 @@ def _dense_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
         of_kernel = (units.T * kernel_tangents).sum(0, keepdims=True)
     else:
         of_kernel = layers.dense(units, kernel_tangents)
-    return dense(units, kernel), of_units + of_kernel
+    return _product(units, kernel), of_units + of_kernel
 
 
 def max_pool(images: Images, *, config: MaxPool) -> PooledImages:
