@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 from collections.abc import Iterable, Sequence
+
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception): ")
 
 
 class AlexNetError(Exception):
@@ -68,3 +71,17 @@ def first_few(names: Sequence[str], most: int = 3) -> str:
 def printable(name: str) -> str:
     """A name from a file, shortened and escaped for a line of text."""
     return name[:80].encode("unicode_escape").decode()
+
+
+def exception_line(stderr: str, otherwise: str) -> str:
+    """The last line that names an exception in what a program wrote to stderr, or else its last line.
+
+    Programs may write hints after the exception.
+
+    Args:
+        stderr: what the program wrote.
+        otherwise: the result if it wrote nothing.
+    """
+    lines = stderr.strip().splitlines() or [otherwise]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    return (exceptions or lines)[-1]

@@ -8,6 +8,7 @@ import json
 import pytest
 from rich.console import Console
 
+from alexnet_jax.config import TrainConfig
 from alexnet_jax.presets import PRESETS, preset
 from alexnet_jax.training.loop import train
 from alexnet_jax.training.runs.run_directory import RunDirectory
@@ -83,3 +84,4 @@ def test_recipe_runs_in_miniature(prepared, tmp_path, name):
 
 def test_presets_are_hashable():
     assert isinstance(hash(preset("quickstart")), int)
+    assert isinstance(preset("quickstart"), TrainConfig)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from alexnet_jax.bench.throughput import Pipeline, Throughput
 from alexnet_jax.data.source import Source
-from alexnet_jax.errors import AlexNetError, first_line
+from alexnet_jax.errors import AlexNetError, exception_line, first_line
 from alexnet_jax.resources import usable_cpus
 
 _PROGRAMS = Path(__file__).parent / "peer_programs"
@@ -107,14 +107,13 @@ def _throughput(command: list[str]) -> Throughput:
 
 
 def run_peer(command: list[str]) -> str:
-    """The standard output of ``command``. Raises AlexNetError with the last line of its errors if it fails."""
+    """The standard output of ``command``. Raises AlexNetError with the line of its exception if it fails."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
         raise AlexNetError(f"{command[0]}: cannot be run ({error.strerror or first_line(error)})") from error
     if result.returncode != 0:
-        lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
-        raise AlexNetError(f"{command[0]}: {lines[-1]}")
+        raise AlexNetError(f"{command[0]}: {exception_line(result.stderr, f'exit status {result.returncode}')}")
     return result.stdout
 
 

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from alexnet_jax.bench.timing import Contender
 from alexnet_jax.config import ConvConfig, DenseConfig, Dtype, ModelConfig
 from alexnet_jax.config.checks import check
 from alexnet_jax.config.serialize import config_to_json
-from alexnet_jax.errors import AlexNetError, UsageError
+from alexnet_jax.errors import AlexNetError, UsageError, exception_line
 from alexnet_jax.hints import command_with_packages
 from alexnet_jax.weights.channels_first import to_channels_first
 
@@ -39,7 +38,6 @@ LOGITS_TOLERANCE: dict[Dtype, float] = {"float32": 1e-4, "bfloat16": 3e-2}
 
 _PACKAGES = {"onnxruntime": ("onnx", "onnxruntime")}
 """What a peer needs, if it is not one package of the same name."""
-_EXCEPTION = re.compile(r"[\w.]+(Error|Exception): ")
 _PROGRAMS = Path(__file__).parent / "peer_programs"
 
 
@@ -181,15 +179,8 @@ class Peer:
         line = self._process.stdout.readline()
         if not line:
             written = self._error_file.read_text(encoding="utf-8", errors="replace")
-            raise AlexNetError(f"{PEERS[self.name]} ended early: {_reason(written)[:300]}")
+            raise AlexNetError(f"{PEERS[self.name]} ended early: {exception_line(written, 'no error message')[:300]}")
         return json.loads(line)
-
-
-def _reason(written: str) -> str:
-    """The line of the exception in what a program wrote to stderr, or its last line."""
-    lines = written.strip().splitlines() or ["no error message"]
-    exceptions = [line for line in lines if _EXCEPTION.match(line)]
-    return (exceptions or lines)[-1]
 
 
 def _write_onnx(directory: Path, net: OwnNet) -> None:

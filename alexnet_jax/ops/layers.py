@@ -6,6 +6,8 @@ of some operations for a CPU or a TPU. The tests compare each of them with the f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -108,9 +110,22 @@ def dense(
         kernel: the weights of all groups; group ``g`` produces the ``g``-th block of ``out / groups`` units.
         groups: the number of groups. Each group reads its own block of the inputs.
     """
-    pairs = zip(jnp.split(units, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-    parts = [jnp.matmul(block, weights) for block, weights in pairs]
-    return jnp.concatenate(parts, -1) if groups > 1 else parts[0]
+    return by_group(jnp.matmul, units, kernel, groups)
+
+
+def by_group(operation: Callable[[Array, Array], Array], inputs: Array, kernel: Array, groups: int) -> Array:
+    """Runs ``operation`` for each group on its block of the inputs and of the kernel, and concatenates the outputs.
+
+    Args:
+        operation: a function of inputs and a kernel. The last axis of its outputs has the features.
+        inputs: the inputs of all groups, along the last axis.
+        kernel: the weights of all groups, along the last axis.
+        groups: the number of groups.
+    """
+    if groups == 1:
+        return operation(inputs, kernel)
+    blocks = zip(jnp.split(inputs, groups, -1), jnp.split(kernel, groups, -1), strict=True)
+    return jnp.concatenate([operation(part, weights) for part, weights in blocks], -1)
 
 
 def add_bias(sums: Float[Array, "batch *place features"], bias: Float[Array, "*place_or_none features"]) -> Array:

@@ -29,6 +29,7 @@ from alexnet_jax.weights.weights import Weights
 from tests.helpers.command import alexnet
 from tests.helpers.imagenet import SIZE, TRAIN, content, opened, write_imagenet
 from tests.helpers.nets import tiny_config, tiny_model
+from tests.helpers.slow import slow
 
 
 @pytest.mark.slow
@@ -97,9 +98,9 @@ def test_a_folder_and_a_tfds_set_are_prepared_by_one_command_each(tmp_path, phot
 @pytest.mark.parametrize(
     ("size", "options"),
     [
-        pytest.param(20, ["--validation_fraction", 0.2], marks=pytest.mark.slow),
+        slow(20, ["--validation_fraction", 0.2]),
         (32, []),
-        pytest.param(128, ["--encoding", "raw"], marks=pytest.mark.slow),
+        slow(128, ["--encoding", "raw"]),
     ],
 )
 def test_the_next_command_works_as_printed(tmp_path, photos, size, options):

@@ -27,6 +27,7 @@ from tests.helpers.command import alexnet
 from tests.helpers.nets import tiny_config
 from tests.helpers.references import REFERENCES
 from tests.helpers.run_directories import write_run
+from tests.helpers.slow import slow
 
 ALEXNET = [sys.executable, "-m", "alexnet_jax"]
 # a short run: the quick run's net on a few photos
@@ -149,9 +150,7 @@ def test_a_run_with_every_option_resumes_exactly_and_is_read_as_its_average(fold
     assert tree_digest(load_run(tmp_path / "once").params) == digests[0]
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), slow(signal.SIGTERM, 143)])
 def test_signals_save_a_checkpoint_and_print_how_to_resume(folder, tmp_path, number, status):
     workdir = tmp_path / "stopped"
     arguments = ["train", "--workdir", workdir, "--data.dataset", folder, "--epochs", 2000, *FAST]

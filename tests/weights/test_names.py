@@ -23,6 +23,7 @@ from alexnet_jax.weights.names import find_weights
 from tests.helpers.command import alexnet
 from tests.helpers.file_server import serving
 from tests.helpers.references import REFERENCES
+from tests.helpers.slow import slow
 from tests.helpers.trees import assert_same
 
 SAMPLES = {
@@ -114,10 +115,9 @@ def photos(tmp_path):
         ("summary bvlc_alexnet", "caffe_alexnet"),
         ("features bvlc_alexnet photos --layers pool5 --out net.h5", "pool5"),
         ("nearest bvlc_alexnet photos photos/test/cat/0.png --layer pool5", "pool5"),
-        pytest.param(
+        slow(
             "train --init bvlc_alexnet --data.dataset photos --workdir new --epochs 1 --batch_size 4 --log_every 1",
             "with a new fc8: 2 classes, not 10",
-            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -21,9 +21,7 @@ _MOST_IMAGES_IN_ONE_PRODUCT = 8
 
 def convolve(images: Images, kernel: Array, *, config: ConvConfig, groups: int) -> Array:
     """Separate convolutions for the groups, because XLA has no fast grouped convolution on a CPU."""
-    pairs = zip(jnp.split(images, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-    parts = [_convolve_group(part, weights, config) for part, weights in pairs]
-    return jnp.concatenate(parts, -1) if groups > 1 else parts[0]
+    return layers.by_group(partial(_convolve_group, config=config), images, kernel, groups)
 
 
 def _convolve_group(images: Images, kernel: Array, config: ConvConfig) -> Array:
@@ -110,13 +108,9 @@ def dense(units: Array, kernel: Array, *, groups: int = 1) -> Array:
     For few images, the inputs of each group are multiplied by the whole kernel, because XLA would copy the columns of
     each group. Of the products, the blocks of other groups are not used.
     """
-    if groups == 1:
-        return _product(units, kernel)
-    blocks = jnp.split(units, groups, -1)
-    if len(units) > _MOST_IMAGES_IN_ONE_PRODUCT:
-        pairs = zip(blocks, jnp.split(kernel, groups, -1), strict=True)
-        return jnp.concatenate([_product(block, weights) for block, weights in pairs], -1)
-    products = jnp.split(_product(jnp.concatenate(blocks), kernel), groups)
+    if groups == 1 or len(units) > _MOST_IMAGES_IN_ONE_PRODUCT:
+        return layers.by_group(_product, units, kernel, groups)
+    products = jnp.split(_product(jnp.concatenate(jnp.split(units, groups, -1)), kernel), groups)
     return jnp.concatenate([jnp.split(product, groups, -1)[group] for group, product in enumerate(products)], -1)
 
 

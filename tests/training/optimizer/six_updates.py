@@ -9,8 +9,6 @@ from alexnet_jax.training.optimizer.rules import make_optimizer
 from alexnet_jax.training.optimizer.schedule import Rates
 
 RATES = [0.1, 0.1, 0.1, 0.01, 0.01, 0.001]  # two drops
-
-
 BIAS_RATES = [0.2] * 6
 
 
