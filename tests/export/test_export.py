@@ -107,7 +107,7 @@ def test_onnx_gives_the_logits_of_every_variant(name):
         "alexnet_bn",
         "torchvision",
         slow("d2l"),
-        slow("layer_file_150"),
+        "layer_file_150",
         "cifar10_11pct",
         slow("cifar10_18pct"),
     ],

@@ -108,7 +108,8 @@ def dense(units: Array, kernel: Array, *, groups: int = 1) -> Array:
     For few images, the inputs of each group are multiplied by the whole kernel, because XLA would copy the columns of
     each group. Of the products, the blocks of other groups are not used.
     """
-    if groups == 1 or len(units) > _MOST_IMAGES_IN_ONE_PRODUCT:
+    batch = units.shape[0]  # symbolic in exported programs
+    if groups == 1 or not isinstance(batch, int) or batch > _MOST_IMAGES_IN_ONE_PRODUCT:
         return layers.by_group(_product, units, kernel, groups)
     products = jnp.split(_product(jnp.concatenate(jnp.split(units, groups, -1)), kernel), groups)
     return jnp.concatenate([jnp.split(product, groups, -1)[group] for group, product in enumerate(products)], -1)
@@ -129,7 +130,7 @@ def _product_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) ->
     (units, kernel), (unit_tangents, kernel_tangents) = primals, tangents
     columns = lax.optimization_barrier(unit_tangents.T)  # otherwise XLA undoes the transposition
     of_units = lax.dot_general(columns, kernel, (((0,), (0,)), ((), ())))
-    if len(units) == 1:
+    if units.shape[0] == 1:
         of_kernel = (units.T * kernel_tangents).sum(0, keepdims=True)
     else:
         of_kernel = layers.dense(units, kernel_tangents)
